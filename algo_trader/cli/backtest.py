@@ -1,0 +1,259 @@
+"""`algo-trader backtest`: read the input whole, run, then write; a failure leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from algo_trader.backtest.metrics import measure
+from algo_trader.backtest.result import BacktestResult
+from algo_trader.backtest.runner import Runner
+from algo_trader.cli.main import Globals
+from algo_trader.cli.output import AtomicLines, warn, write_whole
+from algo_trader.cli.params import BarsCommand, DateType, DecimalType
+from algo_trader.cli.tables import backtest_table
+from algo_trader.config import load_settings, strategy_overrides
+from algo_trader.core.errors import ConfigError, DataError
+from algo_trader.core.types import is_symbol
+from algo_trader.engine.decisions import DecisionLine, as_json
+from algo_trader.feeds.bars import load_bars
+from algo_trader.feeds.calendar import load_sessions
+from algo_trader.feeds.tape import Tape, TapeDay, build_tape
+from algo_trader.strategies import Velez
+from algo_trader.strategy_files import find_strategy
+from algo_trader.wiring import BACKTEST_ACCOUNT, strategy_parameters, wire_backtest
+
+CAPITAL = DecimalType(least=Decimal(1), most=Decimal(10**12))
+SLIPPAGE = DecimalType(least=Decimal(0), most=Decimal(1000))
+
+
+@click.command(cls=BarsCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL...")
+@click.option(
+    "--bars",
+    "paths",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH...",
+    help="CSV, CSV.gz or Parquet files of 1-minute bars, or folders of them.",
+)
+@click.option("--from", "first", type=DateType(), help="First session that trades (YYYY-MM-DD).")
+@click.option("--to", "last", type=DateType(), help="Last session that trades, inclusive.")
+@click.option(
+    "--capital", type=CAPITAL, default=Decimal(25000), show_default=True, help="Cash to start with."
+)
+@click.option(
+    "--strategy",
+    "reference",
+    default="velez",
+    show_default=True,
+    help="A registered name, or file.py:ClassName of your own.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting for this run."
+)
+@click.option("--slippage", type=SLIPPAGE, help="Dollars a share against us on every fill.")
+@click.option(
+    "--decisions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write one JSON line per candle and symbol: what was seen, decided and done.",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write an HTML page with the equity curve, figures and trades.",
+)
+@click.option(
+    "--no-save", is_flag=True, help="Do not keep the run (this version keeps none either way)."
+)
+@click.option("--json", "as_document", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def command(
+    options: Globals,
+    symbols: tuple[str, ...],
+    paths: tuple[Path, ...],
+    first: date | None,
+    last: date | None,
+    capital: Decimal,
+    reference: str,
+    overrides: tuple[str, ...],
+    slippage: Decimal | None,
+    decisions: Path | None,
+    report: Path | None,
+    no_save: bool,
+    as_document: bool,
+) -> None:
+    """Run a strategy over history, on the engine, risk rules and order states that trade live.
+
+    \b
+    Example, offline, on the bundled synthetic sample:
+      algo-trader backtest SYNA SYNB --bars data/sample
+    """
+    names = checked_symbols(symbols)
+    if first and last and first > last:
+        raise ConfigError(f"--from {first} is after --to {last}: swap them")
+    name, cls = find_strategy(reference)
+    own: dict[str, Any] = {}
+    rest = list(overrides)
+    if slippage is not None:
+        rest.append(f"costs.slippage_per_share={slippage}")
+    if not issubclass(cls, Velez):
+        own, rest = strategy_overrides(rest, cls.hyperparameters)
+    settings = load_settings(
+        env_file=options.env_file, environ=os.environ, overrides=rest
+    ).settings
+    if issubclass(cls, Velez) and not settings.velez.enabled:
+        raise ConfigError("velez.enabled is false: set it to true, or name another --strategy")
+    tape = read_tape(options, names, paths)
+    warm_up, period = tape.between(first, last)
+    if not period:
+        raise DataError(
+            f"no bars between {first or 'the start'} and {last or 'the end'}: these files hold "
+            f"{tape.days[0].session.date} to {tape.days[-1].session.date}"
+        )
+    lines = AtomicLines(decisions)
+    sink = _decision_sink(lines) if decisions else None
+    parameters = strategy_parameters(cls, settings, own)
+    runner = wire_backtest(
+        settings, name=name, cls=cls, parameters=parameters, symbols=names, capital=capital,
+        sink=sink,
+    )
+    with lines:
+        result = run(
+            options,
+            runner,
+            warm_up,
+            period,
+            strategy=reference,
+            params=_params(settings.effective(), cls.hyperparameters, own),
+        )
+    if report is not None:
+        from algo_trader.backtest.report import html_report
+
+        write_whole(report, html_report(result))
+    _warn_if_never_warm(options, runner)
+    click.echo(json.dumps(result.as_json(), indent=2) if as_document else backtest_table(result))
+
+
+def checked_symbols(symbols: tuple[str, ...]) -> list[str]:
+    """The symbols asked for, each once, by code point."""
+    for symbol in symbols:
+        if not is_symbol(symbol):
+            raise ConfigError(
+                f"SYMBOL {symbol!r} is not a stock symbol: capitals, digits and dots, such as "
+                f"AAPL or BRK.B{_did_you_mean(symbol)}"
+            )
+    return sorted(set(symbols))
+
+
+def read_tape(options: Globals, symbols: list[str], paths: tuple[Path, ...]) -> Tape:
+    """Bars of the symbols on the exchange's sessions."""
+    sessions = load_sessions(
+        options.data_dir / "cache", today=datetime.now(UTC).date()
+    )
+    loaded = load_bars(list(paths), symbols)
+    if loaded.duplicates:
+        warn(options, f"{loaded.duplicates} rows stood twice and were dropped")
+    tape = build_tape(loaded.bars, sessions)
+    missing = sorted(set(symbols) - _traded(tape))
+    if missing:
+        raise DataError(
+            f"{', '.join(missing)}: no bar lies in a regular session of the exchange; "
+            "timestamps are bar starts in UTC"
+        )
+    return tape
+
+
+def _traded(tape: Tape) -> set[str]:
+    """The symbols that have a bar in some regular session."""
+    found: set[str] = set()
+    for day in tape.days:
+        if len(found) == len(tape.symbols):
+            break
+        for bars in day.minutes:
+            found.update(bar.symbol for bar in bars)
+    return found
+
+
+def run(
+    options: Globals,
+    runner: Runner,
+    warm_up: list[TapeDay],
+    period: list[TapeDay],
+    *,
+    strategy: str,
+    params: dict[str, Any],
+) -> BacktestResult:
+    """Run and measure, with a progress bar on a terminal."""
+    terminal = click.get_text_stream("stderr")
+    shows = options.verbosity >= 0 and terminal.isatty()
+    bar: Any = nullcontext()
+    if shows:
+        bar = click.progressbar(length=len(period), label="backtest", file=terminal)
+    with bar as shown:
+        progress: Callable[[int], None] | None = (lambda _: shown.update(1)) if shows else None
+        began = time.perf_counter()
+        outcome = runner.run(BACKTEST_ACCOUNT, warm_up, period, progress)
+        elapsed = time.perf_counter() - began
+    lanes = runner.engine.lanes
+    return BacktestResult(
+        strategy=strategy,
+        symbols=[lane.symbol for lane in lanes],
+        first=period[0].session.date,
+        last=period[-1].session.date,
+        interval_minutes=lanes[0].strategy.candle_interval_minutes,
+        capital=outcome.curve.capital,
+        params=params,
+        bars=outcome.bars,
+        candles=outcome.candles,
+        elapsed_s=elapsed,
+        metrics=measure(outcome.trades, outcome.curve),
+        trades=outcome.trades,
+        curve=outcome.curve,
+    )
+
+
+def _decision_sink(lines: AtomicLines) -> Callable[[DecisionLine], None]:
+    def write(line: DecisionLine) -> None:
+        lines.write(json.dumps(as_json(line)))
+
+    return write
+
+
+def _params(
+    effective: dict[str, Any], defaults: Any, own: dict[str, Any]
+) -> dict[str, Any]:
+    """Every effective setting; a user's strategy shows its own parameters, not Velez's."""
+    if not own and defaults is Velez.hyperparameters:
+        return effective
+    shown = {key: value for key, value in effective.items() if key != "velez"}
+    strategy = {
+        key: str(value) if isinstance(value, Decimal) else value
+        for key, value in {**defaults, **own}.items()
+    }
+    return {"strategy": strategy, **shown}
+
+
+def _warn_if_never_warm(options: Globals, runner: Runner) -> None:
+    for lane in runner.engine.lanes:
+        needed = lane.strategy.required_history()
+        if lane.candles < needed:
+            warn(
+                options,
+                f"{lane.symbol}: {lane.candles} candles, but {lane.name} needs {needed} before "
+                "its first signal: no trade was possible. Give more bars or an earlier --from",
+            )
+
+
+def _did_you_mean(symbol: str) -> str:
+    return f" (did you mean {symbol.upper()}?)" if is_symbol(symbol.upper()) else ""

@@ -1,0 +1,74 @@
+"""Answers to files and warnings to stderr. A file appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import click
+
+from algo_trader.cli.main import Globals
+from algo_trader.core.errors import ConfigError
+
+
+def warn(options: Globals, message: str) -> None:
+    """A warning on stderr, unless quiet was asked for."""
+    if options.verbosity >= 0:
+        click.echo(f"Warning: {message}", err=True)
+
+
+class AtomicLines:
+    """A text file of lines that takes its name only when everything went well.
+
+    Without a path it is nothing at all. Raises ConfigError where the file cannot be written.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def write(self, line: str) -> None:
+        """Add one line."""
+        if self._file is not None:
+            self._file.write(line + "\n")
+
+    def __enter__(self) -> AtomicLines:
+        if self._path is not None:
+            try:
+                self._file = tempfile.NamedTemporaryFile(
+                    "w", encoding="utf-8", dir=self._path.parent, prefix=".", suffix=".part",
+                    delete=False,
+                )
+            except OSError as error:
+                raise ConfigError(f"cannot write {self._path}: {error.strerror}") from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is None or self._path is None:
+            return
+        part = Path(self._file.name)
+        try:
+            self._file.close()
+            if kind is None:
+                umask = os.umask(0)
+                os.umask(umask)
+                part.chmod(0o666 & ~umask)
+                part.replace(self._path)
+        except OSError as failure:
+            raise ConfigError(f"cannot write {self._path}: {failure.strerror}") from failure
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with AtomicLines(path) as lines:
+        lines.write(text)

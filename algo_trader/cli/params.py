@@ -1,0 +1,78 @@
+"""Kinds of values on the command line, and path lists that a shell's glob may have widened."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import click
+
+from algo_trader.core.types import is_symbol
+
+
+class DecimalType(click.ParamType):
+    """A plain decimal number within bounds, never through a float."""
+
+    name = "decimal"
+
+    def __init__(self, *, least: Decimal, most: Decimal) -> None:
+        self.least = least
+        self.most = most
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        """The number, or a usage error that names the bounds."""
+        if isinstance(value, Decimal):
+            return value
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            self.fail(f"{value!r} is not a number; give one such as {self.least}", param, ctx)
+        if not number.is_finite() or not self.least <= number <= self.most:
+            self.fail(f"{value} is not between {self.least} and {self.most}", param, ctx)
+        return number
+
+
+class DateType(click.ParamType):
+    """An exchange session date, YYYY-MM-DD."""
+
+    name = "date"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> date:
+        """The date, or a usage error."""
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date; write it as 2024-01-31", param, ctx)
+
+
+class BarsCommand(click.Command):
+    """A command whose --bars may be followed by several paths, as after a shell's glob.
+
+    The words after `--bars` belong to it until an option or a word that reads as a symbol.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give every further path a --bars of its own, then parse as usual."""
+        spread: list[str] = []
+        in_bars = False
+        for position, word in enumerate(args):
+            if word == "--":
+                spread.extend(args[position:])
+                break
+            follows_bars = position > 0 and args[position - 1] == "--bars"
+            if word.startswith("-") and not follows_bars:
+                in_bars = word == "--bars"
+            elif in_bars and not follows_bars:
+                if is_symbol(word):
+                    in_bars = False
+                else:
+                    spread.append("--bars")
+            spread.append(word)
+        return super().parse_args(ctx, spread)

@@ -1,0 +1,288 @@
+"""The settings themselves: sections, bounds, meanings, and the table of all names.
+
+Each section mirrors a plain dataclass beside the part it steers; defaults are taken from there, a
+test compares the fields. `*_pct` of risk are fractions (0.01 is one per cent), those of velez are
+per cent (2.0 is two per cent): both are the plan's, and every meaning says which it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from algo_trader.config.values import flag, number, symbols, whole
+from algo_trader.core.types import text
+from algo_trader.risk.limits import RiskLimits
+from algo_trader.strategies.velez import VelezParams
+from algo_trader.venue.costs import Costs
+
+ENV_PREFIX = "ALGO_"
+ENV_DELIMITER = "__"
+WATCHLIST = ("AAPL", "TSLA", "AMD", "NVDA", "META")
+
+Number: TypeAlias = Annotated[Decimal, BeforeValidator(number)]
+Whole: TypeAlias = Annotated[int, BeforeValidator(whole)]
+Flag: TypeAlias = Annotated[bool, BeforeValidator(flag)]
+Interval: TypeAlias = Annotated[Literal[1, 2, 5, 10], BeforeValidator(whole)]
+Symbols: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(symbols)]
+
+
+def _decimal(default: Decimal, low: str, high: str, meaning: str) -> Any:
+    return Field(default=default, ge=Decimal(low), le=Decimal(high), description=meaning)
+
+
+def _int(default: int, low: int, high: int, meaning: str) -> Any:
+    return Field(default=default, ge=low, le=high, description=meaning)
+
+
+def _listed(default: Any, meaning: str) -> Any:
+    """A setting whose type alone lists what is allowed."""
+    return Field(default=default, description=meaning)
+
+
+class Section(BaseModel):
+    """Part of the settings. A plain model: a nested BaseSettings would read the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RiskSettings(Section):
+    """Limits on new risk; see RiskLimits."""
+
+    max_risk_per_trade_pct: Number = _decimal(
+        RiskLimits().max_risk_per_trade_pct,
+        "0.001",
+        "0.05",
+        "Most of the equity that one trade may lose; a fraction: 0.01 is 1 per cent.",
+    )
+    max_risk_per_trade_abs: Number = _decimal(
+        RiskLimits().max_risk_per_trade_abs,
+        "10",
+        "5000",
+        "Most that one trade may lose, in dollars.",
+    )
+    max_position_pct: Number = _decimal(
+        RiskLimits().max_position_pct,
+        "0.01",
+        "0.25",
+        "Most of the equity in one position; a fraction: 0.05 is 5 per cent.",
+    )
+    max_daily_loss_pct: Number = _decimal(
+        RiskLimits().max_daily_loss_pct,
+        "0.01",
+        "0.10",
+        "Loss that ends a session's entries, of its first equity; a fraction: 0.03 is 3 per cent.",
+    )
+    max_open_positions: Whole = _int(
+        RiskLimits().max_open_positions, 1, 20, "Most open positions and resting entries at once."
+    )
+    consecutive_loss_pause: Whole = _int(
+        RiskLimits().consecutive_loss_pause,
+        2,
+        10,
+        "Losing trades in a row that end new entries for the session.",
+    )
+
+
+class VelezSettings(Section):
+    """The Velez strategy; see VelezParams."""
+
+    enabled: Flag = _listed(True, "Whether the daemon trades this strategy.")
+    sma_fast: Whole = _int(VelezParams().sma_fast, 5, 50, "Candles in the fast average.")
+    sma_slow: Whole = _int(VelezParams().sma_slow, 100, 500, "Candles in the slow average.")
+    candle_interval_minutes: Interval = _listed(
+        VelezParams().candle_interval_minutes, "Length of a candle in minutes."
+    )
+    tightness_threshold_pct: Number = _decimal(
+        VelezParams().tightness_threshold_pct,
+        "0.5",
+        "5.0",
+        "The averages are tight when closer than this, in per cent of the close (2 is 2 per cent).",
+    )
+    strong_candle_body_pct: Number = _decimal(
+        VelezParams().strong_candle_body_pct,
+        "30.0",
+        "80.0",
+        "A candle is strong from this body on, in per cent of its range.",
+    )
+    stop_buffer_pct: Number = _decimal(
+        VelezParams().stop_buffer_pct,
+        "0.05",
+        "1.0",
+        "Distance of the stop beyond the signal candle, in per cent of its low (short: high).",
+    )
+    stop_buffer_min: Number = _decimal(
+        VelezParams().stop_buffer_min,
+        "0.01",
+        "0.10",
+        "Least distance of the stop beyond the signal candle, in dollars.",
+    )
+    buy_stop_expiry_candles: Whole = _int(
+        VelezParams().buy_stop_expiry_candles, 1, 5, "Candles an unfilled entry rests."
+    )
+    max_run_candles: Whole = _int(
+        VelezParams().max_run_candles,
+        2,
+        10,
+        "Strong candles in a row, after a confirmed pullback, that end the trade.",
+    )
+    doji_threshold_pct: Number = _decimal(
+        VelezParams().doji_threshold_pct,
+        "1",
+        "25",
+        "A candle is neutral below this body, in per cent of its range.",
+    )
+    flatten_minutes_before_close: Whole = _int(
+        VelezParams().flatten_minutes_before_close,
+        1,
+        30,
+        "Minutes before the session's close at which positions are sold.",
+    )
+    allow_short: Flag = _listed(
+        VelezParams().allow_short, "Whether mirrored short entries are taken."
+    )
+
+
+class CostSettings(Section):
+    """What a fill costs beyond its price, in backtests and on the embedded exchange; see Costs."""
+
+    slippage_per_share: Number = _decimal(
+        Costs().slippage_per_share, "0", "1", "Dollars a share by which every fill is worse."
+    )
+    commission_per_share: Number = _decimal(
+        Costs().commission_per_share, "0", "1", "Commission in dollars a share, on every fill."
+    )
+    commission_per_order: Number = _decimal(
+        Costs().commission_per_order, "0", "100", "Commission in dollars, on every fill."
+    )
+
+
+class Settings(BaseSettings):
+    """Every setting, checked; `load_settings` makes it, `Settings()` is the defaults alone."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER, frozen=True, extra="forbid"
+    )
+
+    risk: RiskSettings = RiskSettings()
+    velez: VelezSettings = VelezSettings()
+    costs: CostSettings = CostSettings()
+    watchlist: Symbols = _listed(WATCHLIST, "Stocks to trade.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what it is handed. The library's own sources keep no account of where a value
+        came from, pass over names they do not know, and read JSON numbers as floats.
+        """
+        return (init_settings,)
+
+    def risk_limits(self) -> RiskLimits:
+        """The limits as the risk rules want them."""
+        return RiskLimits(**_chosen(self.risk, RiskLimits))
+
+    def velez_params(self) -> VelezParams:
+        """The parameters as the strategy wants them."""
+        return VelezParams(**_chosen(self.velez, VelezParams))
+
+    def cost_model(self) -> Costs:
+        """The costs as the venue wants them."""
+        return Costs(**_chosen(self.costs, Costs))
+
+    def values(self) -> dict[str, Any]:
+        """Every setting by its key, such as risk.max_daily_loss_pct, in the order of the table."""
+        found: dict[str, Any] = {}
+        for key in SETTINGS:
+            value: Any = self
+            for part in key.split("."):
+                value = getattr(value, part)
+            found[key] = value
+        return found
+
+    def effective(self) -> dict[str, dict[str, str | int | bool]]:
+        """Strategy, risk and costs for `run.params`: decimals as canonical text."""
+        sections: dict[str, Section] = {
+            "velez": self.velez,
+            "risk": self.risk,
+            "costs": self.costs,
+        }
+        return {
+            section: {
+                name: text(value) if isinstance(value, Decimal) else value for name, value in model
+            }
+            for section, model in sections.items()
+        }
+
+
+def _chosen(section: Section, composed: type[RiskLimits | VelezParams | Costs]) -> dict[str, Any]:
+    return {field.name: getattr(section, field.name) for field in fields(composed)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting: its names, default, meaning (a sentence) and allowed values (a phrase)."""
+
+    key: str
+    default: Any
+    meaning: str
+    allowed: str
+
+    @property
+    def env_name(self) -> str:
+        """The name in the environment and in `.env`."""
+        return ENV_PREFIX + self.key.upper().replace(".", ENV_DELIMITER)
+
+
+def as_text(value: Any) -> str:
+    """A setting's value as an operator would write it."""
+    if isinstance(value, Decimal):
+        return text(value)
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _allowed(field: FieldInfo) -> str:
+    """The allowed values in words, read off the very bounds that are checked."""
+    if field.annotation is bool:
+        return "true or false"
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(map(str, get_args(field.annotation)))
+    if field.annotation in (Decimal, int):
+        low = next(bound.ge for bound in field.metadata if hasattr(bound, "ge"))
+        high = next(bound.le for bound in field.metadata if hasattr(bound, "le"))
+        kind = "a number" if field.annotation is Decimal else "a whole number"
+        return f"{kind} from {as_text(low)} to {as_text(high)}"
+    return (
+        "one symbol or more, each once, such as AAPL,BRK.B;"
+        " a capital letter, then up to nine capitals, digits or dots"
+    )
+
+
+def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _walk(field.annotation, f"{name}.")
+        else:
+            yield Setting(
+                key=prefix + name,
+                default=field.default,
+                meaning=field.description or "",
+                allowed=_allowed(field),
+            )
+
+
+SETTINGS: Mapping[str, Setting] = {setting.key: setting for setting in _walk(Settings)}
+"""Every setting by its key, section by section."""

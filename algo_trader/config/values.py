@@ -1,0 +1,70 @@
+"""How the text of a setting becomes a value: the one reading for `.env`, environment and `--set`.
+
+Narrower than Python's own: no float on the way, no exponents, no underscores, no NaN. A number an
+operator could misread is refused, because it may be money.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+
+from algo_trader.core.types import is_symbol
+
+PLAIN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def number(value: object) -> Decimal:
+    """An exact decimal from plain digits (0.02); ValueError for floats and everything else."""
+    if isinstance(value, str) and PLAIN_NUMBER.fullmatch(value.strip()):
+        return Decimal(value.strip())
+    if isinstance(value, Decimal) and value.is_finite():
+        return value
+    raise ValueError("not a plain decimal number such as 0.5")
+
+
+def whole(value: object) -> int:
+    """A whole number from plain digits; ValueError for everything else."""
+    if isinstance(value, str) and WHOLE_NUMBER.fullmatch(value.strip()):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError("not a plain whole number such as 5")
+
+
+def flag(value: object) -> bool:
+    """True or false from true/false, yes/no or 1/0 in any case; ValueError for anything else."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in FLAGS:
+        return FLAGS[value.strip().lower()]
+    raise ValueError("neither true nor false")
+
+
+def symbols(value: object) -> tuple[str, ...]:
+    """Symbols from `AAPL,MSFT`, a JSON list or a sequence; ValueError names the one at fault."""
+    items: object = value
+    if isinstance(value, str):
+        stripped = value.strip()
+        if stripped.startswith("["):
+            try:
+                items = json.loads(stripped)
+            except ValueError:
+                raise ValueError("not a JSON list") from None
+        else:
+            items = [item.strip() for item in stripped.split(",")] if stripped else []
+    if not isinstance(items, list | tuple):
+        raise ValueError("not a list of symbols")
+    if not items:
+        raise ValueError("an empty list")
+    seen: list[str] = []
+    for item in items:
+        if not isinstance(item, str) or not is_symbol(item):
+            raise ValueError(f"{item!r} is not a symbol")
+        if item in seen:
+            raise ValueError(f"{item} is in it twice")
+        seen.append(item)
+    return tuple(seen)

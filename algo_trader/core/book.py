@@ -1,0 +1,372 @@
+"""What we believe: orders, holdings, cash and the day's figures, as a fold of facts.
+
+`Book.apply(fact)` is the only way in. It raises on an illegal fact and changes nothing; an echo
+changes nothing. Positions are sums of fills. The book keeps live orders, the orders and trades of
+the present session and the fill keys of its orders, so a fold costs the same however long the
+history is. It knows no prices of the market: what positions are worth is `pnl`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+
+from algo_trader.core import events as ev
+from algo_trader.core.errors import CoreError
+from algo_trader.core.orders import Order, OrderState, advance
+from algo_trader.core.pnl import Trade, round_trip
+from algo_trader.core.types import (
+    ZERO,
+    Action,
+    ClientOrderId,
+    DecisionId,
+    ExitReason,
+    Instant,
+    Role,
+    Side,
+    Symbol,
+)
+
+EXPIRED = "EXPIRED"
+"""Cancel reason of an entry whose time has run out."""
+
+RETRY_AFTER_S = 1
+"""A refused protective or closing order is tried again after this long in market time."""
+
+
+class Holding:
+    """One strategy's position in one symbol, and its live orders.
+
+    `qty` is unsigned, `side` says which way; `signed_qty` and `cost` (entry value of the shares
+    still held) are negative for a short position. `stop_price` is the wanted protective price (fact
+    StopSet), `exit_reason` a decided close. `quiet_until` ends the life of the last expired entry;
+    `is_remnant` says that the entry was canceled after only a part of it had filled; `refusals`
+    counts reducing orders the broker refused since the position opened. `stop_count` and
+    `exit_count` number the decision's orders.
+    """
+
+    __slots__ = (
+        "commission",
+        "cost",
+        "decision",
+        "entry",
+        "entry_qty",
+        "entry_value",
+        "exit_count",
+        "exit_qty",
+        "exit_reason",
+        "exit_value",
+        "exits",
+        "is_remnant",
+        "opened_at",
+        "qty",
+        "quiet_until",
+        "refusals",
+        "retry_at",
+        "side",
+        "signed_qty",
+        "stop_count",
+        "stop_price",
+        "stops",
+        "strategy",
+        "symbol",
+    )
+
+    def __init__(self, strategy: str, symbol: Symbol) -> None:
+        self.strategy = strategy
+        self.symbol = symbol
+        self.entry: Order | None = None
+        self.stops: list[Order] = []
+        self.exits: list[Order] = []
+        self.stop_count = 0
+        self.exit_count = 0
+        self.quiet_until: Instant = 0
+        self.side = Side.LONG
+        self.decision = DecisionId("")
+        self._clear()
+
+    def _clear(self) -> None:
+        self.qty: Decimal = ZERO
+        self.signed_qty: Decimal = ZERO
+        self.cost: Decimal = ZERO
+        self.entry_qty: Decimal = ZERO
+        self.entry_value: Decimal = ZERO
+        self.exit_qty: Decimal = ZERO
+        self.exit_value: Decimal = ZERO
+        self.commission: Decimal = ZERO
+        self.opened_at: Instant = 0
+        self.stop_price: Decimal | None = None
+        self.exit_reason: ExitReason | None = None
+        self.is_remnant = False
+        self.refusals = 0
+        self.retry_at: Instant = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any share is held."""
+        return bool(self.qty)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether there is a position or any live order."""
+        return bool(self.qty or self.entry or self.stops or self.exits)
+
+    @property
+    def avg_entry_price(self) -> Decimal:
+        """Entry price weighted by fills; zero when flat."""
+        return self.entry_value / self.entry_qty if self.entry_qty else ZERO
+
+    def _weigh(self) -> Decimal:
+        """Keep the signed figures in step with the fills; the change of `cost`."""
+        before, value = self.cost, self.entry_value
+        if self.exit_qty:
+            value = value * self.qty / self.entry_qty
+        is_long = self.side is Side.LONG
+        self.signed_qty = self.qty if is_long else -self.qty
+        self.cost = value if is_long else -value
+        return self.cost - before
+
+
+class Book:
+    """All holdings and orders of one account.
+
+    `active` are the holdings with shares or live orders, `positions` how many have shares,
+    `resting` how many live entries there are, `cost` the signed entry value of all shares held.
+    """
+
+    def __init__(self) -> None:
+        self.account = ""
+        self.cash: Decimal = ZERO
+        self.orders: dict[ClientOrderId, Order] = {}
+        self.holdings: dict[tuple[str, Symbol], Holding] = {}
+        self.active: dict[tuple[str, Symbol], Holding] = {}
+        self.positions = 0
+        self.resting = 0
+        self.cost: Decimal = ZERO
+        self.halted: str | None = None
+        self.session: date | None = None
+        self.session_equity: Decimal | None = None
+        self.realized_today: Decimal = ZERO
+        self.trades_today: list[Trade] = []
+        self.loss_streak = 0
+        self.tripped: set[str] = set()
+        self._fold: dict[type, Callable[..., None]] = {
+            ev.AccountPinned: self._account_pinned,
+            ev.SessionOpened: self._session_opened,
+            ev.SignalDecided: _nothing,
+            ev.OrderIntended: self._order_intended,
+            ev.OrderFilled: self._order_filled,
+            ev.StopSet: self._stop_set,
+            ev.ExitDecided: self._exit_decided,
+            ev.LimitTripped: self._limit_tripped,
+            ev.Halted: self._halted,
+            ev.Resumed: self._resumed,
+            ev.Discrepancy: _nothing,
+        }
+
+    def apply(self, fact: ev.Fact) -> None:
+        """Fold one fact in."""
+        fold = self._fold.get(type(fact))
+        if fold is not None:
+            fold(fact)
+        elif isinstance(fact, ev.OrderFact):
+            self._order_moved(fact)
+        else:
+            raise CoreError(f"the book has no rule for {type(fact).__name__}")
+
+    def holding(self, strategy: str, symbol: Symbol) -> Holding:
+        """The holding of a strategy in a symbol, flat when it was never touched."""
+        key = (strategy, symbol)
+        found = self.holdings.get(key)
+        if found is None:
+            found = self.holdings[key] = Holding(strategy, symbol)
+        return found
+
+    def order(self, order_id: ClientOrderId) -> Order:
+        """The order of that id; CoreError if it was never intended."""
+        try:
+            return self.orders[order_id]
+        except KeyError:
+            raise CoreError(f"order {order_id} was never intended") from None
+
+    def in_order(self) -> list[Holding]:
+        """The active holdings by symbol, then strategy."""
+        if len(self.active) < 2:
+            return list(self.active.values())
+        return [self.active[key] for key in sorted(self.active, key=lambda key: (key[1], key[0]))]
+
+    def _account_pinned(self, fact: ev.AccountPinned) -> None:
+        if self.account and self.account != fact.account:
+            raise CoreError(f"this book belongs to account {self.account}, not {fact.account}")
+        if not self.account:
+            self.account = fact.account
+            self.cash = fact.cash
+
+    def _session_opened(self, fact: ev.SessionOpened) -> None:
+        if fact.session == self.session:
+            return
+        self.session = fact.session
+        self.session_equity = fact.equity
+        self.realized_today = ZERO
+        self.trades_today = []
+        self.loss_streak = 0
+        self.tripped = set()
+        self.orders = {key: order for key, order in self.orders.items() if order.is_live}
+
+    def _order_intended(self, fact: ev.OrderIntended) -> None:
+        order_id = fact.request.order_id
+        known = self.orders.get(order_id)
+        if known is not None:
+            if known.request != fact.request:
+                raise CoreError(f"order {order_id} was intended before with other terms")
+            return
+        holding = self.holding(fact.strategy, fact.request.symbol)
+        order = Order(fact)
+        if fact.role is Role.ENTRY:
+            if holding.entry is not None:
+                raise CoreError(f"{holding.symbol} already has a resting entry")
+            holding.entry = order
+            self.resting += 1
+        elif fact.role is Role.STOP:
+            holding.stops.append(order)
+            holding.stop_count += 1
+        else:
+            holding.exits.append(order)
+            holding.exit_count += 1
+        self.orders[order_id] = order
+        self.active[(fact.strategy, fact.request.symbol)] = holding
+
+    def _order_moved(self, fact: ev.OrderFact) -> None:
+        order = self.order(fact.order_id)
+        was_live = order.is_live
+        advance(order, fact)
+        if was_live and not order.is_live:
+            self._retire(order, fact.at)
+        elif order.is_live and not was_live:
+            self._revive(order)
+
+    def _retire(self, order: Order, at: Instant) -> None:
+        """A live order ended: take it out of its holding."""
+        key = (order.strategy, order.request.symbol)
+        holding = self.holdings[key]
+        if order.role is Role.ENTRY:
+            holding.entry = None
+            self.resting -= 1
+            expired = order.state is OrderState.EXPIRED or order.cancel_reason == EXPIRED
+            if order.qty_filled:
+                holding.is_remnant = order.qty_open > 0
+            elif expired:
+                holding.quiet_until = at
+        elif order.role is Role.STOP:
+            holding.stops.remove(order)
+        else:
+            holding.exits.remove(order)
+        if order.role is not Role.ENTRY and order.state is OrderState.REJECTED:
+            holding.refusals += 1
+            holding.retry_at = at + RETRY_AFTER_S
+        if not holding.is_active:
+            self.active.pop(key, None)
+
+    def _revive(self, order: Order) -> None:
+        """An order we had given up on is live at the broker after all."""
+        key = (order.strategy, order.request.symbol)
+        holding = self.holdings[key]
+        if order.role is Role.ENTRY:
+            holding.entry = order
+            self.resting += 1
+        elif order.role is Role.STOP:
+            holding.stops.append(order)
+        else:
+            holding.exits.append(order)
+        self.active[key] = holding
+
+    def _order_filled(self, fact: ev.OrderFilled) -> None:
+        order = self.order(fact.order_id)
+        if fact.cum_qty in order.fill_keys:
+            return
+        key = (order.strategy, order.request.symbol)
+        holding = self.holdings[key]
+        if order.role is not Role.ENTRY and fact.qty > holding.qty:
+            raise CoreError(f"{order.order_id} closed {fact.qty} of {holding.qty} {holding.symbol}")
+        self._order_moved(fact)
+        value = fact.qty * fact.price
+        buys = order.request.action is Action.BUY
+        self.cash += (-value if buys else value) - fact.commission
+        self.active[key] = holding
+        holding.commission += fact.commission
+        if order.role is Role.ENTRY:
+            self._add(holding, order, fact, value)
+        else:
+            self._reduce(holding, order, fact, value)
+        if not holding.is_active:
+            self.active.pop(key, None)
+
+    def _add(
+        self, holding: Holding, order: Order, fact: ev.OrderFilled, value: Decimal
+    ) -> None:
+        if not holding.qty:
+            self.positions += 1
+            holding.side = order.side
+            holding.opened_at = fact.at
+            if holding.decision != order.decision:
+                holding.decision = order.decision
+                holding.stop_count = holding.exit_count = 0
+        holding.qty += fact.qty
+        holding.entry_qty += fact.qty
+        holding.entry_value += value
+        self.cost += holding._weigh()
+
+    def _reduce(
+        self, holding: Holding, order: Order, fact: ev.OrderFilled, value: Decimal
+    ) -> None:
+        holding.qty -= fact.qty
+        holding.exit_qty += fact.qty
+        holding.exit_value += value
+        if holding.qty:
+            self.cost += holding._weigh()
+            return
+        self.positions -= 1
+        self.cost -= holding.cost
+        reason = holding.exit_reason or ExitReason.STRATEGY
+        if order.role is Role.STOP:
+            reason = ExitReason.STOP_LOSS
+        trade = round_trip(
+            decision=holding.decision,
+            strategy=holding.strategy,
+            symbol=holding.symbol,
+            side=holding.side,
+            qty=holding.exit_qty,
+            entry_value=holding.entry_value,
+            exit_value=holding.exit_value,
+            commission=holding.commission,
+            entry_at=holding.opened_at,
+            exit_at=fact.at,
+            reason=reason,
+        )
+        self.trades_today.append(trade)
+        self.realized_today += trade.pnl
+        if trade.pnl < 0:
+            self.loss_streak += 1
+        elif trade.pnl > 0:
+            self.loss_streak = 0
+        holding._clear()
+
+    def _stop_set(self, fact: ev.StopSet) -> None:
+        self.holding(fact.strategy, fact.symbol).stop_price = fact.price
+
+    def _exit_decided(self, fact: ev.ExitDecided) -> None:
+        self.holding(fact.strategy, fact.symbol).exit_reason = fact.reason
+
+    def _limit_tripped(self, fact: ev.LimitTripped) -> None:
+        self.tripped.add(fact.rule)
+
+    def _halted(self, fact: ev.Halted) -> None:
+        self.halted = fact.reason
+
+    def _resumed(self, fact: ev.Resumed) -> None:
+        self.halted = None
+
+
+def _nothing(fact: ev.Fact) -> None:
+    """A fact for the record that changes no belief."""

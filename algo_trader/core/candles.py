@@ -1,0 +1,109 @@
+"""One-minute bars into candles of N minutes, aligned to the session's open.
+
+Rules (strategy page, section 1; details page, "Candles"): a window [S, W) is complete when the bar
+of its last minute has arrived. Otherwise it is closed by the symbol's next bar, two minutes after
+its end by the clock, or at the session's close, and is then *late*: only a missing last minute
+makes a candle late. A window without a bar gives no candle; nothing is made up. With an interval
+of one minute a candle is a bar and never late.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from algo_trader.core.types import MINUTE, ZERO, Bar, Candle, Instant, Session, Symbol
+
+OVERDUE_AFTER_S = 2 * MINUTE
+"""A window that lacks its last minute is closed this long after its end."""
+
+INTERVALS_MINUTES = (1, 2, 5, 10)
+"""Candle lengths that divide both a full session and a half-day."""
+
+
+class CandleBuilder:
+    """Builds the candles of one symbol; feed it bars in ascending order.
+
+    `ready` holds the completed candles, oldest first, until their user takes them out.
+    `window_end` is the end of the open window, or 0 when none is open.
+    """
+
+    __slots__ = (
+        "_close",
+        "_first",
+        "_high",
+        "_last_minute",
+        "_low",
+        "_opens_at",
+        "_span",
+        "_volume",
+        "ready",
+        "symbol",
+        "window_end",
+    )
+
+    def __init__(self, symbol: Symbol, interval_minutes: int) -> None:
+        if interval_minutes not in INTERVALS_MINUTES:
+            raise ValueError(f"candle interval must be one of {INTERVALS_MINUTES} minutes")
+        self.symbol = symbol
+        self.ready: list[Candle] = []
+        self.window_end: Instant = 0
+        self._span = interval_minutes * MINUTE
+        self._opens_at: Instant = 0
+        self._last_minute: Instant = 0
+        self._first: Decimal = ZERO
+        self._high: Decimal = ZERO
+        self._low: Decimal = ZERO
+        self._close: Decimal = ZERO
+        self._volume: Decimal = ZERO
+
+    def open_session(self, session: Session) -> None:
+        """Align windows to this session; the one before must have been closed."""
+        self._opens_at = session.opens_at
+        self.window_end = 0
+
+    def add(self, bar: Bar) -> bool:
+        """Take one bar of the present session; True when a candle is ready."""
+        start = bar[1]
+        end = self.window_end
+        if start < end:
+            if bar[3] > self._high:
+                self._high = bar[3]
+            if bar[4] < self._low:
+                self._low = bar[4]
+            self._close = bar[5]
+            self._volume += bar[6]
+        else:
+            if end:
+                self._finish(late=True)
+            span = self._span
+            self.window_end = end = start + span - (start - self._opens_at) % span
+            self._last_minute = end - MINUTE
+            _, _, self._first, self._high, self._low, self._close, self._volume = bar
+        if start == self._last_minute:
+            self._finish(late=False)
+            return True
+        return bool(self.ready)
+
+    def close_window(self) -> bool:
+        """Close an open window that still lacks its last minute; True when there was one."""
+        if not self.window_end:
+            return False
+        self._finish(late=True)
+        return True
+
+    def _finish(self, *, late: bool) -> None:
+        """Make the open window a candle."""
+        end = self.window_end
+        candle = (
+            self.symbol,
+            end - self._span,
+            end,
+            self._first,
+            self._high,
+            self._low,
+            self._close,
+            self._volume,
+            late,
+        )
+        self.ready.append(tuple.__new__(Candle, candle))
+        self.window_end = 0

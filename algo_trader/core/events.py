@@ -1,0 +1,280 @@
+"""Facts in the past tense, and the commands that are sent because of them.
+
+A fact is the only thing that changes what we believe (`book.apply`). It is complete, keyword-only
+and never mutated. A broker's answers and updates are facts offered to the engine (`Report`): the
+engine records them unless they are an echo or illegal. Commands are imperatives for a broker; the
+driver records the facts of a step durably before it sends the step's commands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple, TypeAlias
+
+from algo_trader.core.types import (
+    ZERO,
+    Action,
+    BrokerOrderId,
+    ClientOrderId,
+    DecisionId,
+    ExitReason,
+    Instant,
+    OrderType,
+    Role,
+    Side,
+    Symbol,
+    TimeInForce,
+)
+
+
+class OrderRequest(NamedTuple):
+    """What is asked of a broker. Without our id it cannot be built, so no order is anonymous.
+
+    `stop_price` of a STOP and `limit_price` of a LIMIT order are dollars on the price's tick;
+    `qty` is a whole number of shares.
+    """
+
+    order_id: ClientOrderId
+    symbol: Symbol
+    action: Action
+    type: OrderType
+    time_in_force: TimeInForce
+    qty: Decimal
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+class Sizing(NamedTuple):
+    """Whole shares each limit allows, the least of them, and the first limit that binds."""
+
+    by_risk: Decimal
+    by_position: Decimal
+    by_cash: Decimal
+    qty: Decimal
+    limit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Something that has happened; `at` is market time."""
+
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPinned(Fact):
+    """The broker account this book belongs to, and the cash it begins with."""
+
+    account: str
+    cash: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened(Fact):
+    """A session began: the daily figures start again from `equity`."""
+
+    session: date
+    equity: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalDecided(Fact):
+    """A strategy's signal was taken (`rule` is None) or refused by the risk rule named.
+
+    `limit` names the binding size limit of a QTY_ZERO; `sizing` shows what every limit allowed.
+    """
+
+    decision: DecisionId
+    strategy: str
+    symbol: Symbol
+    side: Side
+    entry: Decimal
+    stop: Decimal
+    expires_at: Instant
+    rule: str | None
+    limit: str | None = None
+    sizing: Sizing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderIntended(Fact):
+    """An order we want. `stop_loss` is the planned stop of an entry, `replaces` a moved stop's."""
+
+    decision: DecisionId
+    strategy: str
+    side: Side
+    role: Role
+    request: OrderRequest
+    expires_at: Instant | None = None
+    stop_loss: Decimal | None = None
+    replaces: ClientOrderId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFact(Fact):
+    """A fact about one order that was intended before."""
+
+    order_id: ClientOrderId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSubmitting(OrderFact):
+    """The request is about to leave: from here on the broker may have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAccepted(OrderFact):
+    """The broker has the order, under its own id."""
+
+    broker_id: BrokerOrderId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRefused(OrderFact):
+    """The broker certainly does not have the order."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeUnknown(OrderFact):
+    """No usable answer: the broker may or may not have the order."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilled(OrderFact):
+    """One execution: `qty` shares at `price`; `cum_qty` after it makes the fill's key."""
+
+    qty: Decimal
+    price: Decimal
+    cum_qty: Decimal
+    commission: Decimal = ZERO
+    execution_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested(OrderFact):
+    """A cancel is about to leave; `reason` is why (EXPIRED, DAILY_LOSS, EXIT, ...)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRefused(OrderFact):
+    """The broker did not take the cancel; the order's own status decides what is true."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCanceled(OrderFact):
+    """The broker confirmed that the rest of the order is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderExpired(OrderFact):
+    """The order's time in force ended at the broker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReplaced(OrderFact):
+    """The order ended because `replaced_by` took its place."""
+
+    replaced_by: ClientOrderId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAbandoned(OrderFact):
+    """The order was never sent, or proved absent at the broker."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldingFact(Fact):
+    """A fact about the position a strategy holds in a symbol."""
+
+    strategy: str
+    symbol: Symbol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopSet(HoldingFact):
+    """The stop price the position is to be protected at from now on."""
+
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitDecided(HoldingFact):
+    """The position is to be closed at market: cancel its stop, confirm, then sell."""
+
+    reason: ExitReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitTripped(Fact):
+    """A circuit breaker opened; it stays open until the next session."""
+
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halted(Fact):
+    """No new risk until an operator resumes."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed(Fact):
+    """An operator cleared the halt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discrepancy(Fact):
+    """The broker said something our order table does not allow; nothing was changed."""
+
+    order_id: ClientOrderId | None
+    detail: str
+
+
+Report: TypeAlias = (
+    OrderAccepted
+    | OrderRefused
+    | OutcomeUnknown
+    | OrderFilled
+    | CancelRefused
+    | OrderCanceled
+    | OrderExpired
+    | OrderReplaced
+)
+"""What a broker may answer or tell."""
+
+
+class Submit(NamedTuple):
+    """Send this order."""
+
+    request: OrderRequest
+
+
+class Cancel(NamedTuple):
+    """Ask the broker to cancel the rest of an order."""
+
+    order_id: ClientOrderId
+
+
+class Replace(NamedTuple):
+    """Ask the broker to put `request` in the place of a working order."""
+
+    order_id: ClientOrderId
+    request: OrderRequest
+
+
+Command: TypeAlias = Submit | Cancel | Replace

@@ -1,0 +1,249 @@
+"""The order state machine: one table, nine states.
+
+Owns which fact may move an order where. `advance` raises on an illegal fact and changes nothing.
+The table starts from the plan's transitions; rows added for what brokers really do say why.
+Positions are no business of this file: they are sums of fills (book.py), never of statuses.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from algo_trader.core.errors import IllegalTransition
+from algo_trader.core.events import (
+    CancelRefused,
+    CancelRequested,
+    OrderAbandoned,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderFact,
+    OrderFilled,
+    OrderIntended,
+    OrderRefused,
+    OrderReplaced,
+    OrderRequest,
+    OrderSubmitting,
+    OutcomeUnknown,
+)
+from algo_trader.core.types import (
+    ZERO,
+    BrokerOrderId,
+    ClientOrderId,
+    DecisionId,
+    Instant,
+    Role,
+    Side,
+    Word,
+)
+
+
+class OrderState(Word):
+    """Where an order stands."""
+
+    PENDING_SUBMIT = "pending_submit"
+    SUBMITTED = "submitted"
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    SUBMIT_FAILED = "submit_failed"
+
+
+class PartialFill:
+    """Table key for an execution that leaves shares open (OrderFilled stands for the last one)."""
+
+
+S = OrderState
+
+_AT_BROKER = {
+    PartialFill: S.PARTIALLY_FILLED,
+    OrderFilled: S.FILLED,
+    OrderCanceled: S.CANCELED,
+    OrderExpired: S.EXPIRED,
+    OrderReplaced: S.CANCELED,  # The broker gives a replacement a new id; ours does too.
+}
+
+TRANSITIONS: dict[OrderState, dict[type, OrderState]] = {
+    S.PENDING_SUBMIT: {
+        OrderSubmitting: S.SUBMITTED,
+        OrderAbandoned: S.SUBMIT_FAILED,
+    },
+    S.SUBMITTED: {
+        # A fill, even the last one, may outrun the acknowledgement; so may an expiry or a replace.
+        **_AT_BROKER,
+        OrderAccepted: S.ACCEPTED,
+        OrderRefused: S.REJECTED,
+        OutcomeUnknown: S.SUBMITTED,  # Unknown is a state: it still counts as exposure.
+        OrderAbandoned: S.SUBMIT_FAILED,  # Only after the broker proved it absent.
+        CancelRequested: S.SUBMITTED,
+        CancelRefused: S.SUBMITTED,
+    },
+    S.ACCEPTED: {
+        **_AT_BROKER,
+        OrderRefused: S.REJECTED,  # Alpaca may reject an order after its 200.
+        CancelRequested: S.ACCEPTED,
+        CancelRefused: S.ACCEPTED,
+    },
+    S.PARTIALLY_FILLED: {
+        **_AT_BROKER,  # Expiry after a partial fill is the close of a DAY order.
+        OrderAccepted: S.PARTIALLY_FILLED,  # The acknowledgement that a fill outran.
+        CancelRequested: S.PARTIALLY_FILLED,
+        CancelRefused: S.PARTIALLY_FILLED,
+    },
+    S.FILLED: {
+        OrderAccepted: S.FILLED,  # The acknowledgement that the last fill outran.
+        CancelRefused: S.FILLED,  # The cancel that a fill outran.
+    },
+    S.CANCELED: {
+        PartialFill: S.CANCELED,  # A fill that crossed the cancel on the wire: it still counts.
+        OrderFilled: S.FILLED,
+        OrderAccepted: S.CANCELED,
+        CancelRefused: S.CANCELED,
+    },
+    S.EXPIRED: {
+        PartialFill: S.EXPIRED,  # A fill reported after the expiry it preceded.
+        OrderFilled: S.FILLED,
+        OrderAccepted: S.EXPIRED,
+        CancelRefused: S.EXPIRED,
+    },
+    S.REJECTED: {},
+    S.SUBMIT_FAILED: {
+        # A late order: it appeared at the broker after we gave up on it.
+        **_AT_BROKER,
+        OrderAccepted: S.ACCEPTED,
+    },
+}
+
+LIVE = frozenset({S.PENDING_SUBMIT, S.SUBMITTED, S.ACCEPTED, S.PARTIALLY_FILLED})
+
+
+class Order:
+    """One order and where it stands. Changed only by `advance`.
+
+    `is_live` says whether it may still fill, as far as we know; `is_unknown` that an answer is
+    missing; `fill_keys` are the cumulative quantities of the fills that were counted.
+    """
+
+    __slots__ = (
+        "broker_id",
+        "cancel_reason",
+        "decision",
+        "expires_at",
+        "fill_keys",
+        "filled_value",
+        "is_live",
+        "is_unknown",
+        "last_error",
+        "placed_at",
+        "qty_filled",
+        "replaced_by",
+        "replaces",
+        "request",
+        "role",
+        "side",
+        "state",
+        "stop_loss",
+        "strategy",
+    )
+
+    def __init__(self, intended: OrderIntended) -> None:
+        self.request: OrderRequest = intended.request
+        self.decision: DecisionId = intended.decision
+        self.strategy: str = intended.strategy
+        self.side: Side = intended.side
+        self.role: Role = intended.role
+        self.placed_at: Instant = intended.at
+        self.expires_at: Instant | None = intended.expires_at
+        self.stop_loss: Decimal | None = intended.stop_loss
+        self.replaces: ClientOrderId | None = intended.replaces
+        self.replaced_by: ClientOrderId | None = None
+        self.state: OrderState = S.PENDING_SUBMIT
+        self.broker_id: BrokerOrderId | None = None
+        self.cancel_reason: str | None = None
+        self.last_error: str | None = None
+        self.is_live = True
+        self.is_unknown = False
+        self.fill_keys: set[Decimal] = set()
+        self.qty_filled: Decimal = ZERO
+        self.filled_value: Decimal = ZERO
+
+    @property
+    def order_id(self) -> ClientOrderId:
+        """Our id, the one the broker knows as client_order_id."""
+        return self.request.order_id
+
+    @property
+    def qty_open(self) -> Decimal:
+        """Shares not yet filled."""
+        return self.request.qty - self.qty_filled
+
+    @property
+    def avg_fill_price(self) -> Decimal | None:
+        """Average price of the shares filled, or None."""
+        return self.filled_value / self.qty_filled if self.qty_filled else None
+
+
+def next_state(order: Order, fact: OrderFact) -> OrderState:
+    """The state `fact` leads to, by the table; raises IllegalTransition where it has no row."""
+    key: type = type(fact)
+    if isinstance(fact, OrderFilled) and order.qty_filled + fact.qty < order.request.qty:
+        key = PartialFill
+    try:
+        return TRANSITIONS[order.state][key]
+    except KeyError:
+        raise IllegalTransition(
+            f"order {order.order_id} is {order.state}: {type(fact).__name__} is not possible"
+        ) from None
+
+
+def is_echo(order: Order, fact: OrderFact) -> bool:
+    """Whether `fact` says what the order already knows, whichever channel brought it again."""
+    match fact:
+        case OrderAccepted():
+            return order.broker_id == fact.broker_id
+        case OrderFilled():
+            return fact.cum_qty in order.fill_keys
+        case OrderCanceled():
+            return order.state is S.CANCELED
+        case OrderReplaced():
+            return order.replaced_by == fact.replaced_by
+        case OrderExpired():
+            return order.state is S.EXPIRED
+        case OrderRefused():
+            return order.state is S.REJECTED
+    return False
+
+
+def advance(order: Order, fact: OrderFact) -> Order:
+    """Move `order` as `fact` says. An echo changes nothing; an illegal fact raises and changes
+    nothing.
+    """
+    if is_echo(order, fact):
+        return order
+    order.state = next_state(order, fact)
+    order.is_live = order.state in LIVE
+    match fact:
+        case OrderAccepted():
+            order.broker_id = fact.broker_id
+            order.is_unknown = False
+        case OrderFilled():
+            order.fill_keys.add(fact.cum_qty)
+            order.qty_filled += fact.qty
+            order.filled_value += fact.qty * fact.price
+            order.is_unknown = False
+        case CancelRequested():
+            order.cancel_reason = fact.reason
+        case CancelRefused():
+            order.cancel_reason = None
+            order.last_error = fact.message
+        case OrderReplaced():
+            order.replaced_by = fact.replaced_by
+        case OutcomeUnknown():
+            order.is_unknown = True
+            order.last_error = fact.detail
+        case OrderRefused():
+            order.last_error = fact.message
+    return order

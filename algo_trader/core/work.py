@@ -1,0 +1,123 @@
+"""What is left to do for a holding, derived from the book and never stored.
+
+A process that has run for a week and one that has just come back ask the same question here and
+get the same answer. The rules, in the order they are applied:
+
+* an entry whose time is up, that a tripped limit forbids, or that has filled in part, is canceled;
+* a flat holding keeps no protective or closing order;
+* a decided exit cancels the stop, waits for the proof, then closes at market;
+* a reducing order that was refused is tried again after a pause; a stop refused twice gives way to
+  a close at market;
+* every filled share is covered: one stop over the whole position at the wanted price. It is placed
+  once the entry's remainder is gone (brokers refuse an opposite stop while an entry rests). Fewer
+  than MIN_PROTECTED shares left of a partly filled entry are closed at market instead.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple, TypeAlias
+
+from algo_trader.core.book import EXPIRED, Book, Holding
+from algo_trader.core.orders import Order, OrderState
+from algo_trader.core.types import ClientOrderId, ExitReason, Instant
+
+DAILY_LOSS = "DAILY_LOSS"
+PARTIAL_FILL = "PARTIAL_FILL"
+EXIT = "EXIT"
+FLAT = "FLAT"
+MIN_PROTECTED = Decimal(5)
+STOP_TRIES = 2
+
+
+class CancelOrder(NamedTuple):
+    """Cancel the rest of a working order."""
+
+    order_id: ClientOrderId
+    reason: str
+
+
+class PlaceStop(NamedTuple):
+    """Cover the position with a new stop."""
+
+    qty: Decimal
+    price: Decimal
+
+
+class MoveStop(NamedTuple):
+    """Replace the working stop by one of this size and price."""
+
+    order_id: ClientOrderId
+    qty: Decimal
+    price: Decimal
+
+
+class CloseOut(NamedTuple):
+    """Close the shares at market."""
+
+    qty: Decimal
+    reason: ExitReason
+
+
+Todo: TypeAlias = CancelOrder | PlaceStop | MoveStop | CloseOut
+
+
+def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
+    """What to do next for `holding`; empty while an answer is awaited or nothing is missing."""
+    todo: list[Todo] = []
+    entry = holding.entry
+    if entry is not None:
+        reason = _entry_ends(book, entry, now)
+        if reason and _may_cancel(entry):
+            todo.append(CancelOrder(entry.order_id, reason))
+    if not holding.qty:
+        todo.extend(
+            CancelOrder(order.order_id, FLAT)
+            for order in (*holding.stops, *holding.exits)
+            if _may_cancel(order)
+        )
+    elif holding.exits or now < holding.retry_at:
+        pass  # The close is on its way, or the broker has just refused.
+    elif holding.exit_reason is not None:
+        todo.extend(_close(holding, holding.exit_reason))
+    elif holding.refusals >= STOP_TRIES:
+        todo.extend(_close(holding, ExitReason.STRATEGY))
+    elif entry is None:
+        todo.extend(_cover(holding))
+    return todo
+
+
+def _entry_ends(book: Book, entry: Order, now: Instant) -> str | None:
+    if entry.qty_filled:
+        return PARTIAL_FILL
+    if entry.expires_at is not None and entry.expires_at <= now:
+        return EXPIRED
+    if DAILY_LOSS in book.tripped:
+        return DAILY_LOSS
+    return None
+
+
+def _may_cancel(order: Order) -> bool:
+    """A cancel is worth sending: the broker has the order and was not asked before."""
+    return order.cancel_reason is None and order.state is not OrderState.PENDING_SUBMIT
+
+
+def _close(holding: Holding, reason: ExitReason) -> list[Todo]:
+    if holding.stops:
+        return [CancelOrder(s.order_id, EXIT) for s in holding.stops if _may_cancel(s)]
+    return [CloseOut(holding.qty, reason)]
+
+
+def _cover(holding: Holding) -> list[Todo]:
+    price = holding.stop_price
+    if price is None:
+        return []
+    if not holding.stops:
+        if holding.qty < MIN_PROTECTED and holding.is_remnant:
+            return [CloseOut(holding.qty, ExitReason.STRATEGY)]
+        return [PlaceStop(holding.qty, price)]
+    stop = holding.stops[0]
+    settled = len(holding.stops) == 1 and stop.broker_id is not None and not stop.cancel_reason
+    if settled and (stop.request.stop_price != price or stop.qty_open != holding.qty):
+        return [MoveStop(stop.order_id, holding.qty, price)]
+    return []

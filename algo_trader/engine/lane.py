@@ -1,0 +1,68 @@
+"""One strategy on one symbol: its candles, indicators, holding and the events of its next line.
+
+A lane owns no rule; it keeps together what the engine needs when a bar or a candle arrives, and it
+words a user's mistake as the user's.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from algo_trader.core.book import Holding
+from algo_trader.core.candles import CandleBuilder
+from algo_trader.core.errors import StrategyError
+from algo_trader.core.types import MINUTE, Candle, Instant, Session, Symbol, iso
+from algo_trader.strategies.base import Strategy
+
+
+class Lane:
+    """The engine's working set for one strategy and symbol."""
+
+    __slots__ = (
+        "builder",
+        "candles",
+        "entry_life_s",
+        "events",
+        "flatten_at",
+        "holding",
+        "indicators",
+        "interval_s",
+        "name",
+        "strategy",
+        "symbol",
+    )
+
+    def __init__(self, name: str, strategy: Strategy, holding: Holding) -> None:
+        self.name = name
+        self.symbol: Symbol = strategy.symbol
+        self.strategy = strategy
+        self.holding = holding
+        self.builder = CandleBuilder(strategy.symbol, strategy.candle_interval_minutes)
+        self.indicators = strategy.indicators()
+        self.interval_s = strategy.candle_interval_minutes * MINUTE
+        self.entry_life_s = strategy.entry_expiry_candles * self.interval_s
+        self.flatten_at: Instant = 0
+        self.candles = 0
+        self.events: list[dict[str, Any]] = []
+
+    @property
+    def key(self) -> tuple[Symbol, str]:
+        """Order of processing: by symbol, then by strategy."""
+        return (self.symbol, self.name)
+
+    def open_session(self, session: Session) -> None:
+        """Align the candles and the time by which everything is flat."""
+        self.builder.open_session(session)
+        margin = self.strategy.flatten_minutes_before_close * MINUTE
+        self.flatten_at = session.closes_at - margin
+
+    def blame(self, candle: Candle, error: Exception) -> StrategyError:
+        """What the strategy raised, as an error that carries the strategy's traceback."""
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        trace = "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)])
+        return StrategyError(
+            f"strategy {self.name} raised {type(error).__name__} at candle {self.candles} "
+            f"of {self.symbol} ({iso(candle.start)}): {error}",
+            trace,
+        )

@@ -1,0 +1,151 @@
+"""The sessions of the New York Stock Exchange, from the package exchange_calendars.
+
+Owns where sessions come from and the file that remembers them: building the calendar takes half a
+second and pandas, reading the file a few milliseconds. The file is a copy that may be thrown away
+at any time; what is wrong with it, or with its folder, is never an error. This module has no clock:
+the caller says what day it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import date, timedelta
+from functools import partial
+from operator import add, sub
+from pathlib import Path
+from typing import Any, Protocol
+from zlib import crc32
+
+from algo_trader.core.session import SessionTable
+from algo_trader.core.types import Instant, Session
+
+EXCHANGE = "XNYS"
+FILE_NAME = f"sessions-{EXCHANGE}.json"
+FIRST_DAY = date(1990, 1, 1)
+BUILD_AHEAD = timedelta(days=366)
+"""How far past today a new table reaches."""
+KEEP_AHEAD = timedelta(days=180)
+"""A remembered table that reaches less far past today is built anew."""
+
+_FORMAT = 1
+_DAY = 86_400
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+# Session(...) is a Python function; the tuple's own constructor is not, and takes half the time.
+_new_session: Callable[[tuple[object, ...]], Session] = partial(tuple.__new__, Session)
+
+
+class SessionSource(Protocol):
+    """What knows the sessions of the exchange."""
+
+    def version(self) -> str:
+        """A text that changes when the answers of `hours` may."""
+        ...
+
+    def hours(self, first: date, last: date) -> tuple[list[Instant], list[Instant]]:
+        """Opening and closing instants of the sessions from `first` to `last`, ascending."""
+        ...
+
+
+class ExchangeCalendars:
+    """The sessions of XNYS as exchange_calendars has them, half days included."""
+
+    def version(self) -> str:
+        """The version of the package installed."""
+        from importlib.metadata import version  # 20 ms that only the command line pays anyway
+
+        return version("exchange_calendars")
+
+    def hours(self, first: date, last: date) -> tuple[list[Instant], list[Instant]]:
+        """Opening and closing instants from the package; imports pandas, 100 MB of memory."""
+        with warnings.catch_warnings():
+            # What the package says to its own authors about pandas is nothing to our user.
+            warnings.simplefilter("ignore")
+            import exchange_calendars
+
+            calendar: Any = exchange_calendars.get_calendar(
+                EXCHANGE, start=first.isoformat(), end=last.isoformat()
+            )
+            opens, closes = calendar.opens_nanos, calendar.closes_nanos
+        second = 1_000_000_000
+        return (opens // second).tolist(), (closes // second).tolist()
+
+
+def load_sessions(
+    cache_dir: Path | None, *, today: date, source: SessionSource | None = None
+) -> SessionTable:
+    """All sessions of XNYS from 1990 to about a year after `today`.
+
+    They are read from `sessions-XNYS.json` in `cache_dir` if that holds those of the installed
+    exchange_calendars and reaches 180 days past `today`; otherwise they are built and the file is
+    written anew. With `cache_dir` None, or one that cannot be written, they are built each time.
+    """
+    source = source or ExchangeCalendars()
+    version = source.version()
+    file = None if cache_dir is None else cache_dir / FILE_NAME
+    table = None if file is None else _remembered(file, version)
+    if table is not None and table.last.date >= today + KEEP_AHEAD:
+        return table
+    # A machine whose clock is wrong still gets a table; bars past its end are an error of the tape.
+    opens, closes = source.hours(FIRST_DAY, max(today, FIRST_DAY) + BUILD_AHEAD)
+    if file is not None:
+        _remember(file, version, opens, closes)
+    return _table(opens, closes)
+
+
+def _table(opens: list[Instant], closes: Iterable[Instant]) -> SessionTable:
+    """The table of these sessions.
+
+    New York opens between 13:00 and 17:00 UTC, so the exchange's date is the date in UTC.
+    """
+    days = map(date.fromordinal, [_EPOCH_ORDINAL + instant // _DAY for instant in opens])
+    return SessionTable(list(map(_new_session, zip(days, opens, closes, strict=True))))
+
+
+# The file holds one JSON object whose first member is the checksum of all that follows it: a digit
+# that changed would move a session.
+
+
+def _head(rest: bytes) -> bytes:
+    return b'{"crc32":"%08x",' % crc32(rest)
+
+
+_HEAD_LENGTH = len(_head(b""))
+
+
+def _remembered(file: Path, version: str) -> SessionTable | None:
+    """The table in the file; None if there is none, or it is of another version or damaged."""
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return None
+    rest = content[_HEAD_LENGTH:]
+    if not rest or content[:_HEAD_LENGTH] != _head(rest):
+        return None
+    table = json.loads(content)
+    if table["format"] != _FORMAT or table["version"] != version:
+        return None
+    return _table(table["opens"], map(add, table["opens"], table["seconds"]))
+
+
+def _remember(file: Path, version: str, opens: list[Instant], closes: list[Instant]) -> None:
+    """Write the file at once or not at all; a folder that takes none is no error."""
+    content = {
+        "format": _FORMAT,
+        "version": version,
+        "opens": opens,
+        "seconds": list(map(sub, closes, opens)),
+    }
+    rest = json.dumps(content, separators=(",", ":")).encode()[1:]
+    temporary = file.with_name(f"{FILE_NAME}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(_head(rest) + rest)
+        os.replace(temporary, file)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,88 @@
+"""Simple moving averages of candle closes, exact and incremental.
+
+Rule (strategy page, sections 1 and 2): the arithmetic mean of the last n closes of a stream that
+runs across days, as exact running sum / n in a Decimal context of 28 digits, half-even. Prices
+have few digits, so the running sum itself never rounds.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from algo_trader.core.types import ZERO, Candle
+
+
+class IndicatorSet(NamedTuple):
+    """The averages after a candle and after the one before it; None until there are enough."""
+
+    sma_fast: Decimal | None
+    sma_slow: Decimal | None
+    prev_sma_fast: Decimal | None
+    prev_sma_slow: Decimal | None
+    bar_count: int
+
+
+class SmaPair:
+    """A fast and a slow average of closes.
+
+    One ring of the last `slow` closes serves both: the close that leaves the fast average stands
+    `fast` places back, and a negative index wraps round the ring by itself. Where 1/n is an exact
+    decimal (20, 200) the sum is multiplied by it: the same number, rounded once, in half the time.
+    """
+
+    __slots__ = (
+        "_at",
+        "_closes",
+        "_count",
+        "_fast",
+        "_fast_share",
+        "_fast_sum",
+        "_last_fast",
+        "_last_slow",
+        "_slow",
+        "_slow_share",
+        "_slow_sum",
+    )
+
+    def __init__(self, fast: int, slow: int) -> None:
+        if not 0 < fast < slow:
+            raise ValueError("sma_fast must be smaller than sma_slow, and above zero")
+        self._fast = fast
+        self._slow = slow
+        self._fast_share = exact_share(fast)
+        self._slow_share = exact_share(slow)
+        self._closes: list[Decimal] = [ZERO] * slow
+        self._at = 0
+        self._count = 0
+        self._fast_sum = ZERO
+        self._slow_sum = ZERO
+        self._last_fast: Decimal | None = None
+        self._last_slow: Decimal | None = None
+
+    def update(self, candle: Candle) -> IndicatorSet:
+        """The averages after this candle, with those after the one before."""
+        close = candle[6]
+        closes, at, fast, slow = self._closes, self._at, self._fast, self._slow
+        self._fast_sum = fast_sum = self._fast_sum + close - closes[at - fast]
+        self._slow_sum = slow_sum = self._slow_sum + close - closes[at]
+        closes[at] = close
+        self._at = at + 1 if at + 1 < slow else 0
+        self._count = count = self._count + 1
+        mean_fast = mean_slow = None
+        if count >= fast:
+            share = self._fast_share
+            mean_fast = fast_sum * share if share else fast_sum / fast
+            if count >= slow:
+                share = self._slow_share
+                mean_slow = slow_sum * share if share else slow_sum / slow
+        after = (mean_fast, mean_slow, self._last_fast, self._last_slow, count)
+        self._last_fast = mean_fast
+        self._last_slow = mean_slow
+        return tuple.__new__(IndicatorSet, after)
+
+
+def exact_share(count: int) -> Decimal | None:
+    """1 / count if that is an exact decimal, else None."""
+    share = Decimal(1) / count
+    return share if share * count == 1 else None

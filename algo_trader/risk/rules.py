@@ -1,0 +1,130 @@
+"""The checks on a signal, each a small class, in the order in which they refuse.
+
+Rule (risk page, "Checks on a signal"). A rule looks at a RiskView and says whether it refuses; it
+changes nothing. Anything missing or not finite counts as unknown, and unknown means no new risk.
+Reducing orders never pass here: they have a narrower gate of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import ClassVar, NamedTuple, Protocol
+
+from algo_trader.risk.limits import RiskLimits
+
+
+class RiskView(NamedTuple):
+    """What the rules may look at, at the moment of a signal. Money in dollars.
+
+    `buying_power` is what is left after every resting entry is counted as filled.
+    `tripped` holds the breakers that are open this session.
+    """
+
+    halted: bool
+    ready: bool
+    has_unknown_order: bool
+    tripped: frozenset[str] | set[str]
+    open_positions: int
+    resting_entries: int
+    session_equity: Decimal | None
+    equity: Decimal
+    buying_power: Decimal
+
+
+class Rule(Protocol):
+    """One reason to refuse a signal."""
+
+    name: ClassVar[str]
+
+    def refuses(self, view: RiskView, limits: RiskLimits) -> bool:
+        """Whether new risk is forbidden."""
+        ...
+
+
+class HaltRule:
+    """An operator's halt, a kill or a broken invariant is on record."""
+
+    name: ClassVar[str] = "HALTED"
+
+    def refuses(self, view: RiskView, limits: RiskLimits) -> bool:
+        """Until an operator resumes."""
+        return view.halted
+
+
+class ReadinessRule:
+    """Reconciliation is not finished, a stream is stale or the account is unknown."""
+
+    name: ClassVar[str] = "NOT_READY"
+
+    def refuses(self, view: RiskView, limits: RiskLimits) -> bool:
+        """Also when a figure of the account is missing or not a finite number."""
+        return not (
+            view.ready
+            and view.session_equity is not None
+            and view.session_equity.is_finite()
+            and view.equity.is_finite()
+            and view.buying_power.is_finite()
+        )
+
+
+class UnknownOrderRule:
+    """The symbol has an order whose outcome is unknown."""
+
+    name: ClassVar[str] = "UNKNOWN_ORDER"
+
+    def refuses(self, view: RiskView, limits: RiskLimits) -> bool:
+        """Until the broker has been asked and has answered."""
+        return view.has_unknown_order
+
+
+class BreakerRule:
+    """A circuit breaker of that name is open for the rest of the session."""
+
+    name: ClassVar[str]
+
+    def refuses(self, view: RiskView, limits: RiskLimits) -> bool:
+        """The breaker decides when to open; here it only has to be open."""
+        return self.name in view.tripped
+
+
+class DailyLossRule(BreakerRule):
+    """The session's loss has reached its limit."""
+
+    name = "DAILY_LOSS"
+
+
+class ConsecutiveLossesRule(BreakerRule):
+    """The last trades of the session were all losses."""
+
+    name = "CONSECUTIVE_LOSSES"
+
+
+class MaxPositionsRule:
+    """Positions and resting or unknown entries fill all places."""
+
+    name: ClassVar[str] = "MAX_POSITIONS"
+
+    def refuses(self, view: RiskView, limits: RiskLimits) -> bool:
+        """Every entry that may still fill is counted as filled."""
+        return view.open_positions + view.resting_entries >= limits.max_open_positions
+
+
+RULES: Sequence[Rule] = (
+    HaltRule(),
+    ReadinessRule(),
+    UnknownOrderRule(),
+    DailyLossRule(),
+    ConsecutiveLossesRule(),
+    MaxPositionsRule(),
+)
+
+QTY_ZERO = "QTY_ZERO"
+
+
+def first_refusal(view: RiskView, limits: RiskLimits) -> str | None:
+    """The name of the first rule that refuses, or None."""
+    for rule in RULES:
+        if rule.refuses(view, limits):
+            return rule.name
+    return None

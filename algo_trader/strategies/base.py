@@ -1,0 +1,197 @@
+"""What a strategy is, and the two questions it answers for the engine.
+
+One instance per symbol. A strategy never computes indicators and never fetches data: the engine
+hands it each candle with the indicators it declared. It answers `signal` while flat and `manage`
+while in a position; both are built here from the simple methods, so that a first strategy is a few
+lines. The engine owns what is common to all: warm-up, late candles, the session's end, order life,
+sizing and risk. A strategy's state must be a function of its parameters and of the candles and
+fills it was shown, so that a restart can rebuild it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+
+from algo_trader.core.types import Candle, ExitReason, Instant, Side, Symbol
+from algo_trader.indicators import IndicatorSet, IndicatorSource, SmaPair
+
+NOT_WARM = "NOT_WARM"
+NO_SIGNAL = "NO_SIGNAL"
+
+
+class Position(Protocol):
+    """The position as a strategy may see it. Prices in dollars, `qty` in shares, unsigned."""
+
+    @property
+    def symbol(self) -> Symbol:
+        """The stock held."""
+        ...
+
+    @property
+    def side(self) -> Side:
+        """Long or short."""
+        ...
+
+    @property
+    def qty(self) -> Decimal:
+        """Shares held."""
+        ...
+
+    @property
+    def avg_entry_price(self) -> Decimal:
+        """Entry price weighted by fills."""
+        ...
+
+    @property
+    def stop_price(self) -> Decimal | None:
+        """Where the protective stop is wanted now."""
+        ...
+
+    @property
+    def opened_at(self) -> Instant:
+        """Start of the minute of the first fill."""
+        ...
+
+
+class Signal(NamedTuple):
+    """Enter with a stop order at `entry`, protected at `stop`.
+
+    `otherwise` is the reason shown if the engine finds that this signal may not become an order:
+    None shows the engine's own reason.
+    """
+
+    side: Side
+    entry: Decimal
+    stop: Decimal
+    otherwise: str | None = None
+
+
+class Hold(NamedTuple):
+    """Leave the position as it is."""
+
+
+class MoveStop(NamedTuple):
+    """Protect the position at this price from now on, if that is nearer to the market."""
+
+    price: Decimal
+
+
+class KeepStop(NamedTuple):
+    """A new stop was found, but it is not better than the one in place."""
+
+
+class Exit(NamedTuple):
+    """Close the position at market."""
+
+    reason: ExitReason
+
+
+Management: TypeAlias = Hold | MoveStop | KeepStop | Exit
+
+HOLD = Hold()
+KEEP_STOP = KeepStop()
+
+
+class CandleLabel(NamedTuple):
+    """How a strategy reads a candle: GREEN, RED or NEUTRAL, and whether it is strong."""
+
+    colour: str
+    strong: bool | None
+
+
+class Strategy(ABC):
+    """Base of every strategy. Subclass it, implement the abstract methods, name your parameters.
+
+    `hyperparameters` are the parameters with their defaults; each becomes an attribute of the
+    instance and can be set from the command line. Those named below steer the engine:
+    `candle_interval_minutes` (1, 2, 5 or 10), `entry_expiry_candles` (life of an unfilled entry)
+    and `flatten_minutes_before_close`.
+    """
+
+    hyperparameters: ClassVar[Mapping[str, Any]] = {}
+
+    candle_interval_minutes: int = 2
+    entry_expiry_candles: int = 1
+    flatten_minutes_before_close: int = 1
+    sma_fast: int = 20
+    sma_slow: int = 200
+
+    def __init__(self, symbol: Symbol, **parameters: Any) -> None:
+        self.symbol = symbol
+        for name, value in {**self.hyperparameters, **parameters}.items():
+            setattr(self, name, value)
+
+    def indicators(self) -> IndicatorSource:
+        """A fresh source of the indicators this strategy wants; by default two averages."""
+        return SmaPair(self.sma_fast, self.sma_slow)
+
+    def required_history(self) -> int:
+        """Candles needed before the first signal: both averages now and one candle ago."""
+        return self.sma_slow + 1
+
+    @abstractmethod
+    def should_long(self, bar: Candle, indicators: IndicatorSet) -> bool:
+        """Whether to buy above this candle."""
+
+    def should_short(self, bar: Candle, indicators: IndicatorSet) -> bool:
+        """Whether to sell short below this candle; False unless overridden."""
+        return False
+
+    @abstractmethod
+    def entry_price(self, bar: Candle) -> Decimal:
+        """Stop price of the entry order, in dollars."""
+
+    @abstractmethod
+    def stop_loss_price(self, bar: Candle) -> Decimal:
+        """Price of the protective stop of that entry, in dollars."""
+
+    def short_entry_price(self, bar: Candle) -> Decimal:
+        """Stop price of a short entry; needed only by a strategy that overrides should_short."""
+        raise NotImplementedError(f"{type(self).__name__} goes short: define short_entry_price")
+
+    def short_stop_loss_price(self, bar: Candle) -> Decimal:
+        """Protective stop of a short entry; needed only where should_short is overridden."""
+        raise NotImplementedError(f"{type(self).__name__} goes short: define short_stop_loss_price")
+
+    def should_update_stop(
+        self, bar: Candle, position: Position, indicators: IndicatorSet
+    ) -> Decimal | None:
+        """A better stop price, or None to leave it. Asked once per candle, before should_exit."""
+        return None
+
+    def should_exit(self, bar: Candle, position: Position, indicators: IndicatorSet) -> bool:
+        """Whether to close the position at market now."""
+        return False
+
+    def on_position_opened(self, position: Position) -> None:  # noqa: B027 - an optional hook
+        """Called at the first fill of an entry."""
+
+    def on_position_closed(self) -> None:  # noqa: B027 - an optional hook
+        """Called when the last share is gone."""
+
+    def signal(self, candle: Candle, indicators: IndicatorSet) -> Signal | str:
+        """A signal, or the reason for none. Asked once per candle while flat."""
+        if indicators.bar_count < self.required_history():
+            return NOT_WARM
+        if self.should_long(candle, indicators):
+            return Signal(Side.LONG, self.entry_price(candle), self.stop_loss_price(candle))
+        if self.should_short(candle, indicators):
+            entry, stop = self.short_entry_price(candle), self.short_stop_loss_price(candle)
+            return Signal(Side.SHORT, entry, stop)
+        return NO_SIGNAL
+
+    def manage(self, candle: Candle, position: Position, indicators: IndicatorSet) -> Management:
+        """What to do with the position after this candle."""
+        price = self.should_update_stop(candle, position, indicators)
+        if self.should_exit(candle, position, indicators):
+            return Exit(ExitReason.STRATEGY)
+        return HOLD if price is None else MoveStop(price)
+
+    def label(self, candle: Candle) -> CandleLabel:
+        """How the candle reads, for the decision record; by default its colour alone."""
+        if candle.close > candle.open:
+            return CandleLabel("GREEN", None)
+        return CandleLabel("RED" if candle.close < candle.open else "NEUTRAL", None)

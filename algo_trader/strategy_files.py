@@ -1,0 +1,104 @@
+"""A user's own strategy file into a Strategy class.
+
+Owns the `file.py:ClassName` form of `--strategy`. Whatever goes wrong in the user's code is told
+with the user's traceback: frames of this program are left out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from algo_trader.core.candles import INTERVALS_MINUTES
+from algo_trader.core.errors import ConfigError, StrategyError
+from algo_trader.core.types import Symbol
+from algo_trader.strategies import REGISTRY, Strategy
+
+MODULE_NAME = "algo_trader_user_strategy"
+
+
+def find_strategy(reference: str) -> tuple[str, type[Strategy]]:
+    """Name and class of a registered strategy or of `file.py:ClassName`."""
+    if reference in REGISTRY:
+        return reference, REGISTRY[reference]
+    path_text, colon, class_name = reference.rpartition(":")
+    if not colon or not class_name.isidentifier():
+        known = ", ".join(sorted(REGISTRY))
+        raise ConfigError(
+            f"--strategy {reference}: give a registered name ({known}) or file.py:ClassName"
+        )
+    path = Path(path_text)
+    if not path.is_file():
+        raise ConfigError(f"--strategy {reference}: there is no file {path}")
+    found = getattr(_import(path), class_name, None)
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        raise ConfigError(
+            f"--strategy {reference}: {path} has no class {class_name} derived from "
+            "algo_trader.strategies.Strategy"
+        )
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    if missing:
+        raise ConfigError(f"--strategy {reference}: {class_name} must define {', '.join(missing)}")
+    return class_name, found
+
+
+def make_strategy(cls: type[Strategy], symbol: Symbol, parameters: dict[str, Any]) -> Strategy:
+    """One instance for one symbol, with the parameters it was given."""
+    try:
+        strategy = cls(symbol, **parameters)
+    except Exception as error:
+        raise StrategyError(
+            f"strategy {cls.__name__} cannot be made for {symbol}: {error}", _frames(error, None)
+        ) from error
+    if strategy.candle_interval_minutes not in INTERVALS_MINUTES:
+        raise ConfigError(
+            f"strategy {cls.__name__}: candle_interval_minutes is "
+            f"{strategy.candle_interval_minutes}, it must be one of 1, 2, 5, 10"
+        )
+    for name in ("entry_expiry_candles", "flatten_minutes_before_close"):
+        value = getattr(strategy, name)
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(f"strategy {cls.__name__}: {name} is {value!r}, it must be 1 or more")
+    if strategy.sma_fast >= strategy.sma_slow:
+        raise ConfigError(
+            f"strategy {cls.__name__}: sma_fast ({strategy.sma_fast}) must be smaller than "
+            f"sma_slow ({strategy.sma_slow})"
+        )
+    return strategy
+
+
+def _import(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(MODULE_NAME, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"--strategy {path}: not a Python file (its name must end in .py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[MODULE_NAME] = module
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise StrategyError(
+            f"strategy file {path} does not import: {type(error).__name__}: {error}",
+            _frames(error, path),
+        ) from error
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+def _frames(error: BaseException, path: Path | None) -> str:
+    """The traceback from the user's first frame on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = str(Path(__file__).resolve())
+    kept = [
+        frame
+        for frame in frames
+        if frame.filename != own and not frame.filename.startswith("<frozen importlib")
+    ]
+    lines = traceback.format_list(kept)
+    return "".join([*lines, *traceback.format_exception_only(error)])

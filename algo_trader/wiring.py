@@ -1,0 +1,50 @@
+"""The composition root: settings into concrete parts, joined. Only here is the mode known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from algo_trader.backtest.runner import Runner
+from algo_trader.config import Settings
+from algo_trader.core.book import Book
+from algo_trader.core.types import Symbol
+from algo_trader.engine.decisions import Sink
+from algo_trader.engine.engine import Engine
+from algo_trader.engine.lane import Lane
+from algo_trader.strategies import Strategy, Velez
+from algo_trader.strategy_files import make_strategy
+from algo_trader.venue.venue import Venue
+
+BACKTEST_ACCOUNT = "backtest"
+
+
+def strategy_parameters(
+    cls: type[Strategy], settings: Settings, own: dict[str, Any]
+) -> dict[str, Any]:
+    """What an instance is made with: the settings' section, or the user's own parameters."""
+    if issubclass(cls, Velez):
+        return asdict(settings.velez_params())
+    return own
+
+
+def wire_backtest(
+    settings: Settings,
+    *,
+    name: str,
+    cls: type[Strategy],
+    parameters: dict[str, Any],
+    symbols: Sequence[Symbol],
+    capital: Decimal,
+    sink: Sink | None,
+) -> Runner:
+    """An engine with one lane per symbol, and a venue that holds the capital."""
+    book = Book()
+    lanes = [
+        Lane(name, make_strategy(cls, symbol, parameters), book.holding(name, symbol))
+        for symbol in symbols
+    ]
+    engine = Engine(book, lanes, settings.risk_limits(), sink)
+    return Runner(engine, Venue(capital, settings.cost_model()))
