@@ -7,9 +7,19 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
+
+from algo_trader.config import Settings
+from algo_trader.feeds.bars import load_bars
+from algo_trader.feeds.calendar import load_sessions
+from algo_trader.feeds.tape import build_tape
+from algo_trader.strategies import Velez
+from algo_trader.wiring import strategy_parameters, wire_backtest
 
 
 def run_ours(parquet_paths: Sequence[Path], symbols: Sequence[str]) -> tuple[int, float, int]:
@@ -18,7 +28,20 @@ def run_ours(parquet_paths: Sequence[Path], symbols: Sequence[str]) -> tuple[int
     Loading, imports and building the run stay outside of the clock; feeding every bar through
     engine, risk, orders and venue is inside of it. Candles are 2 minutes, all else the defaults.
     """
-    raise NotImplementedError("the backtest runner is not connected yet")
+    sessions = load_sessions(None, today=datetime.now(UTC).date())
+    tape = build_tape(load_bars(parquet_paths, symbols).bars, sessions)
+    runner = wire_backtest(
+        Settings(),
+        name="velez",
+        cls=Velez,
+        parameters=strategy_parameters(Velez, Settings(), {}),
+        symbols=sorted(symbols),
+        capital=Decimal(25_000),
+        sink=None,
+    )
+    began = time.perf_counter()
+    outcome = runner.run("bench", [], tape.days)
+    return outcome.bars, time.perf_counter() - began, len(outcome.trades)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from algo_trader.feeds.tape import TapeDay
 from algo_trader.venue.venue import Venue
 
 Keep = Callable[[Sequence[Fact]], None]
-Progress = Callable[[int], None]
+Progress = Callable[[], None]
 
 
 class Outcome(NamedTuple):
@@ -56,12 +56,11 @@ class Runner:
             bars += count_bars(day)
         start = period[0].session.opens_at
         self._carry_out(engine.open_account(account, self.venue.account.cash, start), start)
-        for number, day in enumerate(period, start=1):
-            is_last = number == len(period)
-            self._trade_day(day, is_last=is_last)
+        for day in period:
+            self._trade_day(day, is_last=day is period[-1])
             bars += count_bars(day)
             if progress is not None:
-                progress(number)
+                progress()
         return Outcome(
             self.trades, self.curve, bars, sum(lane.candles for lane in engine.lanes)
         )
@@ -70,7 +69,7 @@ class Runner:
         engine, curve, book = self.engine, self.curve, self.engine.book
         opens_at = day.session.opens_at
         self._carry_out(engine.open_session(day.session), opens_at)
-        minutes = day.minutes
+        minutes: Sequence[tuple[Bar, ...]] = day.minutes
         if is_last:
             # The clock of a backtest stops after the last minute that has a bar.
             minutes = until_last_bar(day)

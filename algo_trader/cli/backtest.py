@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -195,16 +195,14 @@ def run(
     params: dict[str, Any],
 ) -> BacktestResult:
     """Run and measure, with a progress bar on a terminal."""
-    terminal = click.get_text_stream("stderr")
-    shows = options.verbosity >= 0 and terminal.isatty()
-    bar: Any = nullcontext()
-    if shows:
-        bar = click.progressbar(length=len(period), label="backtest", file=terminal)
-    with bar as shown:
-        progress: Callable[[int], None] | None = (lambda _: shown.update(1)) if shows else None
-        began = time.perf_counter()
-        outcome = runner.run(BACKTEST_ACCOUNT, warm_up, period, progress)
-        elapsed = time.perf_counter() - began
+    terminal = sys.stderr
+    began = time.perf_counter()
+    if options.verbosity >= 0 and terminal.isatty():
+        with click.progressbar(length=len(period), label="backtest", file=terminal) as bar:
+            outcome = runner.run(BACKTEST_ACCOUNT, warm_up, period, lambda: bar.update(1))
+    else:
+        outcome = runner.run(BACKTEST_ACCOUNT, warm_up, period)
+    elapsed = time.perf_counter() - began
     lanes = runner.engine.lanes
     return BacktestResult(
         strategy=strategy,

@@ -11,7 +11,7 @@ import click
 from algo_trader.core.types import is_symbol
 
 
-class DecimalType(click.ParamType):
+class DecimalType(click.ParamType[Decimal]):
     """A plain decimal number within bounds, never through a float."""
 
     name = "decimal"
@@ -35,7 +35,7 @@ class DecimalType(click.ParamType):
         return number
 
 
-class DateType(click.ParamType):
+class DateType(click.ParamType[date]):
     """An exchange session date, YYYY-MM-DD."""
 
     name = "date"

@@ -34,6 +34,20 @@ EXPIRED = "EXPIRED"
 RETRY_AFTER_S = 1
 """A refused protective or closing order is tried again after this long in market time."""
 
+ORDER_FACTS = (
+    ev.OrderSubmitting,
+    ev.OrderAccepted,
+    ev.OrderRefused,
+    ev.OutcomeUnknown,
+    ev.CancelRequested,
+    ev.CancelRefused,
+    ev.OrderCanceled,
+    ev.OrderExpired,
+    ev.OrderReplaced,
+    ev.OrderAbandoned,
+)
+"""Facts that move an order and bring no shares."""
+
 
 class Holding:
     """One strategy's position in one symbol, and its live orders.
@@ -163,17 +177,12 @@ class Book:
             ev.Halted: self._halted,
             ev.Resumed: self._resumed,
             ev.Discrepancy: _nothing,
+            **dict.fromkeys(ORDER_FACTS, self._order_moved),
         }
 
     def apply(self, fact: ev.Fact) -> None:
         """Fold one fact in."""
-        fold = self._fold.get(type(fact))
-        if fold is not None:
-            fold(fact)
-        elif isinstance(fact, ev.OrderFact):
-            self._order_moved(fact)
-        else:
-            raise CoreError(f"the book has no rule for {type(fact).__name__}")
+        self._fold[type(fact)](fact)
 
     def holding(self, strategy: str, symbol: Symbol) -> Holding:
         """The holding of a strategy in a symbol, flat when it was never touched."""

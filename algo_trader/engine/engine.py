@@ -14,7 +14,7 @@ the process. Nothing here waits, and time comes only inside inputs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -88,15 +88,15 @@ class Engine:
         self._sink = sink
         self._line: tuple[Lane, Candle, object, str] | None = None
         self._lane_of = {(lane.name, lane.symbol): lane for lane in self.lanes}
-        self._lanes_on: dict[Symbol, list[Lane]] = {}
+        self._lanes_on: dict[Symbol, list[tuple[Lane, Callable[[Bar], bool]]]] = {}
         for lane in self.lanes:
-            self._lanes_on.setdefault(lane.symbol, []).append(lane)
+            self._lanes_on.setdefault(lane.symbol, []).append((lane, lane.builder.add))
         self._now: Instant = 0
         self._closes_at: Instant = 0
         self._flatten_from: Instant = 0
         self.wakes_at: Instant = 0
         self._pnl_moved = False
-        self._has_refusals = False
+        self._alarm_at: Instant = 0
         self._loss_floor: Decimal | None = None
         self._facts: list[ev.Fact] = []
         self._commands: list[ev.Command] = []
@@ -115,7 +115,7 @@ class Engine:
         self.wakes_at = session.opens_at
         for lane in self.lanes:
             lane.open_session(session)
-        self._flatten_from = min(lane.flatten_at for lane in self.lanes)
+        self._flatten_from = self._alarm_at = min(lane.flatten_at for lane in self.lanes)
         equity = self.equity()
         self._loss_floor = daily_loss_floor(self.limits, equity)
         self._record(
@@ -129,8 +129,8 @@ class Engine:
             lane.open_session(session)
         for bars in minutes:
             for bar in bars:
-                for lane in self._lanes_on.get(bar.symbol, ()):
-                    lane.builder.add(bar)
+                for lane, add in self._lanes_on.get(bar.symbol, ()):
+                    add(bar)
                     self._warm(lane)
         for lane in self.lanes:
             lane.builder.close_window()
@@ -153,8 +153,8 @@ class Engine:
         for bar in bars:
             symbol = bar[0]
             marks[symbol] = bar[5]
-            for lane in lanes_on[symbol]:
-                if lane.builder.add(bar):
+            for lane, add in lanes_on[symbol]:
+                if add(bar):
                     due.append(lane)
         if book.positions:
             worth = self._worth()
@@ -166,13 +166,8 @@ class Engine:
             self.equity_marked = book.cash
             self._check_daily_loss()
         self._now = now = start + MINUTE
-        if book.resting or now >= self._flatten_from or self._has_refusals:
+        if book.resting or now >= self._alarm_at:
             self._pass_time(now)
-        if now >= self._closes_at:
-            for lane in self.lanes:
-                if lane.builder.close_window() and lane not in due:
-                    due.append(lane)
-            due.sort(key=lambda lane: lane.key)
         return self._step() if self._facts else NOTHING
 
     def on_candle_due(self) -> Step:
@@ -185,7 +180,7 @@ class Engine:
         lane.candles += 1
         indicators = lane.indicators.update(candle)
         holding = lane.holding
-        signal: str | Signal = NOT_EVALUATED
+        signal = NOT_EVALUATED
         if self._now >= lane.flatten_at:
             signal = SESSION_CUTOFF
         elif holding.qty:
@@ -193,11 +188,10 @@ class Engine:
                 self._manage(lane, candle, indicators)
         elif holding.entry is None and candle.start >= holding.quiet_until:
             try:
-                signal = lane.strategy.signal(candle, indicators)
+                found = lane.strategy.signal(candle, indicators)
             except Exception as error:  # A user's code may raise anything.
                 raise lane.blame(candle, error) from error
-            if not isinstance(signal, str):
-                signal = self._consider(lane, candle, signal)
+            signal = found if isinstance(found, str) else self._consider(lane, candle, found)
         if self._sink is not None:
             self._line = (lane, candle, indicators, signal)
         return self._step() if self._facts else NOTHING
@@ -377,10 +371,11 @@ class Engine:
     def _pass_time(self, now: Instant) -> None:
         """Steps 2b and 2c: what the passing of time alone brings about, by symbol.
 
-        Nothing is held past the flatten time, entries end when they expire, and what a broker
-        refused is tried again. All else was settled when it happened.
+        Nothing is held past the flatten time, entries end when they expire, what a broker refused
+        is tried again, and the close ends every window. All else was settled when it happened.
+        `_alarm_at` says from when on this is asked although no entry rests.
         """
-        self._has_refusals = False
+        self._alarm_at = self._flatten_from
         for holding in self.book.in_order():
             if now >= self._flatten_from and holding.qty and holding.exit_reason is None:
                 lane = self._lane_of.get((holding.strategy, holding.symbol))
@@ -389,10 +384,19 @@ class Engine:
                     self._settle(holding)
                     continue
             if holding.refusals:
-                self._has_refusals = True
+                self._alarm_at = now
             elif holding.entry is None:
                 continue
             self._settle(holding)
+        if now >= self._closes_at:
+            self._close_windows()
+
+    def _close_windows(self) -> None:
+        """The session is over: candles that lack their last minute are late."""
+        for lane in self.lanes:
+            if lane.builder.close_window() and lane not in self.due:
+                self.due.append(lane)
+        self.due.sort(key=lambda lane: lane.key)
 
     def _close_overdue(self, now: Instant) -> None:
         """Close windows that still lack their last minute, and say when to look again."""
@@ -426,7 +430,7 @@ class Engine:
         holding = self.book.holdings[key]
         lane = self._lane_of.get(key)
         if isinstance(report, ev.OrderRefused):
-            self._has_refusals = True
+            self._alarm_at = 0
         if isinstance(report, ev.OrderFilled):
             self._pnl_moved = True
             if order.role is Role.ENTRY:

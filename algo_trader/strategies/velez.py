@@ -151,14 +151,14 @@ class Velez(Strategy):
     # -- candles: section 2 --
 
     def _is_strong(self, candle: Candle) -> bool:
-        spread = candle.high - candle.low
-        return spread > 0 and HUNDRED * abs(candle.close - candle.open) >= self._strong * spread
+        _, _, _, opened, high, low, close, _, _ = candle
+        return high > low and HUNDRED * abs(close - opened) >= self._strong * (high - low)
 
     def colour(self, candle: Candle) -> str:
         """GREEN, RED, or NEUTRAL for a doji or a candle without a body."""
-        spread = candle.high - candle.low
-        body = candle.close - candle.open
-        if not body or not spread or HUNDRED * abs(body) < self._doji * spread:
+        _, _, _, opened, high, low, close, _, _ = candle
+        body = close - opened
+        if not body or HUNDRED * abs(body) < self._doji * (high - low):
             return NEUTRAL
         return GREEN if body > 0 else RED
 

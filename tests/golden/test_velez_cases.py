@@ -111,8 +111,8 @@ def run_case(case: dict[str, Any]) -> list[dict[str, Any]]:
     for row in rows:
         last = 0 if row.get("late") else params.candle_interval_minutes - 1
         start = instant(row["t"]) + last * MINUTE
-        prices = (Decimal(row[key]) for key in "ohlc")
-        bar = Bar("CASE", start, *prices, Decimal(1000))
+        opened, high, low, close = (Decimal(row[key]) for key in "ohlc")
+        bar = Bar("CASE", start, opened, high, low, close, Decimal(1000))
         minutes[(start - SESSION.opens_at) // MINUTE] = (bar,)
     # A bar well after the case keeps the clock running, so that a late candle is closed by it.
     Runner(engine, venue).run("CASE", [], [TapeDay(SESSION, minutes), _day_after()])
@@ -123,7 +123,8 @@ def _day_after() -> TapeDay:
     """A later session whose single bar ends the run, far from any order."""
     opens_at = SESSION.opens_at + 24 * 3600
     later = Session(date(2024, 1, 4), opens_at, opens_at + 390 * MINUTE)
-    still = Bar("CASE", opens_at, *[Decimal(1)] * 4, Decimal(0))
+    one = Decimal(1)
+    still = Bar("CASE", opens_at, one, one, one, one, Decimal(0))
     return TapeDay(later, [(still,), *[()] * 389])
 
 
