@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from algo_trader.core.candles import INTERVALS_MINUTES
 from algo_trader.core.errors import ConfigError, StrategyError
 from algo_trader.core.types import Symbol
+from algo_trader.engine.lane import PACKAGE
 from algo_trader.strategies import REGISTRY, Strategy
 
 MODULE_NAME = "algo_trader_user_strategy"
@@ -43,7 +45,21 @@ def find_strategy(reference: str) -> tuple[str, type[Strategy]]:
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if missing:
         raise ConfigError(f"--strategy {reference}: {class_name} must define {', '.join(missing)}")
+    _check_parameters(reference, found)
     return class_name, found
+
+
+def _check_parameters(reference: str, cls: type[Strategy]) -> None:
+    """`hyperparameters` is a mapping of names to exact values."""
+    parameters: Any = cls.hyperparameters
+    if not isinstance(parameters, Mapping):
+        raise ConfigError(f"--strategy {reference}: hyperparameters must be a dict of defaults")
+    for name, value in parameters.items():
+        if isinstance(value, float):
+            raise ConfigError(
+                f"--strategy {reference}: hyperparameter {name} is the float {value!r}; "
+                f'write Decimal("{value!r}") so that prices stay exact'
+            )
 
 
 def make_strategy(cls: type[Strategy], symbol: Symbol, parameters: dict[str, Any]) -> Strategy:
@@ -52,7 +68,7 @@ def make_strategy(cls: type[Strategy], symbol: Symbol, parameters: dict[str, Any
         strategy = cls(symbol, **parameters)
     except Exception as error:
         raise StrategyError(
-            f"strategy {cls.__name__} cannot be made for {symbol}: {error}", _frames(error, None)
+            f"strategy {cls.__name__} cannot be made for {symbol}: {error}", _traceback(error)
         ) from error
     if strategy.candle_interval_minutes not in INTERVALS_MINUTES:
         raise ConfigError(
@@ -84,21 +100,18 @@ def _import(path: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         raise StrategyError(
             f"strategy file {path} does not import: {type(error).__name__}: {error}",
-            _frames(error, path),
+            _traceback(error),
         ) from error
     finally:
         sys.path.remove(folder)
     return module
 
 
-def _frames(error: BaseException, path: Path | None) -> str:
-    """The traceback from the user's first frame on."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = str(Path(__file__).resolve())
-    kept = [
+def _traceback(error: BaseException) -> str:
+    """The traceback without this program's and the import system's frames."""
+    frames = [
         frame
-        for frame in frames
-        if frame.filename != own and not frame.filename.startswith("<frozen importlib")
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((PACKAGE, "<frozen importlib"))
     ]
-    lines = traceback.format_list(kept)
-    return "".join([*lines, *traceback.format_exception_only(error)])
+    return "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)])

@@ -59,13 +59,15 @@ def _head(result: BacktestResult) -> str:
         ("Max drawdown", number(metrics.max_drawdown), _percent(metrics.max_drawdown_pct)),
         ("Trades", f"{metrics.total_trades:,}", outcome if metrics.total_trades else "none"),
     )
+    # A reference may be a long path: it may break after a folder and before the class.
+    name_wrapped = _escaped(result.strategy).replace("/", "/<wbr/>").replace(":", ":<wbr/>")
     pairs = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     cards = "".join(
         f"<div><dt>{name}</dt><dd><b>{value}</b><small>{note}</small></dd></div>"
         for name, value, note in tiles
     )
     return (
-        f'<header><p class="kind">Backtest</p><h1>{_escaped(result.strategy)}</h1>'
+        f'<header><p class="kind">Backtest</p><h1>{name_wrapped}</h1>'
         f'<dl class="facts">{pairs}</dl></header>\n<dl class="tiles">{cards}</dl>'
     )
 
@@ -304,7 +306,7 @@ FIGURES = (
     Figure("sharpe_ratio", "Sharpe ratio", number,
            "Mean session return over its deviation, times \u221a252."),
     Figure("sortino_ratio", "Sortino ratio", number,
-           "The same over the deviation of losing sessions only."),
+           "The same over the downside deviation."),
     Figure("exposure_pct", "Exposure", _percent, "Share of session minutes with a position."),
     Figure("total_trades", "Trades", _count, "Round trips from flat to flat."),
     Figure("winning_trades", "Won", _count, "Trades with a P&amp;L above zero."),

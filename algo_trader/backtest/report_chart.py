@@ -217,15 +217,17 @@ h3 { font-size: 14px; font-weight: 650; padding-bottom: 4px; border-bottom: 1px 
 section { margin-top: 44px; }
 .note, footer { color: var(--soft); font-size: 13px; max-width: 64em; }
 .facts { display: flex; flex-wrap: wrap; gap: 8px 32px; margin-top: 14px; }
-.tiles { display: grid; grid-template-columns: repeat(4, 1fr); gap: 1px; margin-top: 28px;
-  background: var(--rule); border: 1px solid var(--rule); border-radius: 8px; overflow: hidden; }
-.tiles > div { background: var(--paper); padding: 14px 18px; }
-.tiles b { display: block; font-size: 25px; line-height: 1.3; font-weight: 600; }
+.tiles { display: grid; grid-template-columns: repeat(4, 1fr); margin-top: 28px;
+  border: 1px solid var(--rule); border-radius: 8px; overflow: hidden; }
+.tiles > div { padding: 14px 18px; margin: -1px 0 0 -1px; border: solid var(--rule);
+  border-width: 1px 0 0 1px; }
+.tiles b { display: block; font-size: 25px; line-height: 1.3; font-weight: 600;
+  overflow-wrap: anywhere; }
 .tiles small { font-size: 13px; color: var(--soft); }
 .up { color: var(--up); fill: var(--up); }
 .down { color: var(--down); fill: var(--down); }
 .flat { fill: var(--soft); }
-.plot { display: grid; margin-top: 18px; font-size: 12px; color: var(--soft); }
+.plot { display: grid; margin-top: 18px; padding-right: 5px; font-size: 12px; color: var(--soft); }
 .plot svg { display: block; overflow: visible; }
 .y, .x { position: relative; }
 .y span { position: absolute; right: 1ch; transform: translateY(-50%); }
@@ -265,8 +267,9 @@ footer { margin-top: 48px; padding-top: 14px; border-top: 1px solid var(--rule);
 @media (max-width: 640px) { main { padding: 24px 16px 40px; } h1 { font-size: 25px; }
   .tiles { grid-template-columns: 1fr 1fr; } .tiles > div { padding: 11px 13px; }
   .tiles b { font-size: 20px; } .minor { display: none; } .facts { gap: 8px 24px; } }
-@media print { @page { margin: 14mm; } body { font-size: 10pt; print-color-adjust: exact;
-  -webkit-print-color-adjust: exact; } main { max-width: none; padding: 0; }
-  section { margin-top: 26px; } h2, h3 { break-after: avoid; } .plot, tr { break-inside: avoid; }
-  .wide { overflow: visible; } table { font-size: 7pt; } th, td { padding: 3px 4px; } }
+@media print { @page { margin: 14mm; } :root { --paper: #fff; } body { font-size: 10pt;
+  print-color-adjust: exact; -webkit-print-color-adjust: exact; } main { max-width: none;
+  padding: 0; } section { margin-top: 26px; } h2, h3 { break-after: avoid; }
+  .plot, tr, .settings > div { break-inside: avoid; } .wide { overflow: visible; }
+  table { font-size: 7pt; } th, td { padding: 3px 4px; } .settings { font-size: 8pt; } }
 """

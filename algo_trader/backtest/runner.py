@@ -72,7 +72,7 @@ class Runner:
         minutes: Sequence[tuple[Bar, ...]] = day.minutes
         if is_last:
             # The clock of a backtest stops after the last minute that has a bar.
-            minutes = until_last_bar(day)
+            minutes = minutes[: (day.last_minute - opens_at) // MINUTE + 1]
         on_clock, match, on_minute = engine.on_clock, self.venue.match, engine.on_minute
         due = engine.due
         now = opens_at
@@ -127,11 +127,3 @@ class Runner:
 def count_bars(day: TapeDay) -> int:
     """Bars of all symbols in a day."""
     return sum(map(len, day.minutes))
-
-
-def until_last_bar(day: TapeDay) -> Sequence[tuple[Bar, ...]]:
-    """The day's minutes up to the last one that has a bar."""
-    minutes = list(day.minutes)
-    while minutes and not minutes[-1]:
-        minutes.pop()
-    return minutes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -33,7 +34,7 @@ from algo_trader.strategy_files import find_strategy
 from algo_trader.wiring import BACKTEST_ACCOUNT, strategy_parameters, wire_backtest
 
 CAPITAL = DecimalType(least=Decimal(1), most=Decimal(10**12))
-SLIPPAGE = DecimalType(least=Decimal(0), most=Decimal(1000))
+SLIPPAGE = DecimalType(least=Decimal(0), most=Decimal(1))
 
 
 @click.command(cls=BarsCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,7 +75,7 @@ SLIPPAGE = DecimalType(least=Decimal(0), most=Decimal(1000))
     help="Write an HTML page with the equity curve, figures and trades.",
 )
 @click.option(
-    "--no-save", is_flag=True, help="Do not keep the run (this version keeps none either way)."
+    "--no-save", is_flag=True, help="Do not keep the run. (No version so far keeps runs.)"
 )
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
@@ -102,6 +103,9 @@ def command(
     names = checked_symbols(symbols)
     if first and last and first > last:
         raise ConfigError(f"--from {first} is after --to {last}: swap them")
+    for output in (decisions, report):
+        if output is not None and output.resolve() in {path.resolve() for path in paths}:
+            raise ConfigError(f"{output} is an input of this run: write the answer elsewhere")
     name, cls = find_strategy(reference)
     own: dict[str, Any] = {}
     rest = list(overrides)
@@ -121,6 +125,7 @@ def command(
             f"no bars between {first or 'the start'} and {last or 'the end'}: these files hold "
             f"{tape.days[0].session.date} to {tape.days[-1].session.date}"
         )
+    gc.freeze()  # The bars live to the end: the collector need not walk them again and again.
     lines = AtomicLines(decisions)
     sink = _decision_sink(lines) if decisions else None
     parameters = strategy_parameters(cls, settings, own)

@@ -6,19 +6,16 @@ Imports nothing heavy: `algo-trader --help` must answer at once.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from collections.abc import Sequence
+from decimal import FloatOperation, getcontext
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
-from algo_trader.core.errors import (
-    AlgoTraderError,
-    ConfigError,
-    CoreError,
-    DataError,
-    StrategyError,
-)
+from algo_trader.core.errors import ConfigError, CoreError, DataError, StrategyError
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -87,32 +84,40 @@ def cli(
 
 
 def main() -> None:
-    """Run the command line; every error an operator can cause is one message, not a traceback."""
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit code. What an operator can cause is a message, no traceback.
+
+    From here on a float that meets a Decimal is an error, so that none can slip into money.
+    """
+    getcontext().traps[FloatOperation] = True
     try:
-        cli(standalone_mode=False, prog_name="algo-trader")
+        cli.main(list(arguments), prog_name="algo-trader", standalone_mode=False)
     except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        return done.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(EXIT_BAD_INPUT)
+        return EXIT_BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(EXIT_FAILED)
+        return _fail("interrupted, nothing was written", EXIT_FAILED)
     except BrokenPipeError:
-        # The reader of our output has gone; say nothing and keep Python from saying it at exit.
-        sys.stdout = None
-        sys.exit(EXIT_FAILED)
+        # The reader of our output has gone; keep Python from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     except StrategyError as error:
         if error.strategy_traceback:
             click.echo(error.strategy_traceback.rstrip(), err=True)
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(EXIT_BAD_INPUT)
+        return _fail(str(error), EXIT_BAD_INPUT)
     except (ConfigError, DataError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(EXIT_BAD_INPUT)
+        return _fail(str(error), EXIT_BAD_INPUT)
     except CoreError as error:
-        click.echo(f"Error: broken invariant, nothing was saved: {error}", err=True)
-        sys.exit(EXIT_STORAGE)
-    except AlgoTraderError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(EXIT_FAILED)
+        return _fail(f"broken invariant, nothing was written: {error}", EXIT_STORAGE)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"Error: {message}", err=True)
+    return code

@@ -32,8 +32,12 @@ class AtomicLines:
 
     def write(self, line: str) -> None:
         """Add one line."""
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.write(line + "\n")
+        except OSError as error:
+            raise ConfigError(f"cannot write {self._path}: {error.strerror}") from error
 
     def __enter__(self) -> AtomicLines:
         if self._path is not None:

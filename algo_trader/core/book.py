@@ -182,7 +182,10 @@ class Book:
 
     def apply(self, fact: ev.Fact) -> None:
         """Fold one fact in."""
-        self._fold[type(fact)](fact)
+        fold = self._fold.get(type(fact))
+        if fold is None:
+            raise CoreError(f"the book has no rule for {type(fact).__name__}")
+        fold(fact)
 
     def holding(self, strategy: str, symbol: Symbol) -> Holding:
         """The holding of a strategy in a symbol, flat when it was never touched."""

@@ -189,7 +189,7 @@ class Engine:
         elif holding.entry is None and candle.start >= holding.quiet_until:
             try:
                 found = lane.strategy.signal(candle, indicators)
-            except Exception as error:  # A user's code may raise anything.
+            except (Exception, SystemExit) as error:  # A user's code may raise anything.
                 raise lane.blame(candle, error) from error
             signal = found if isinstance(found, str) else self._consider(lane, candle, found)
         if self._sink is not None:
@@ -335,7 +335,7 @@ class Engine:
         holding = lane.holding
         try:
             answer = lane.strategy.manage(candle, holding, indicators)
-        except Exception as error:  # A user's code may raise anything.
+        except (Exception, SystemExit) as error:  # A user's code may raise anything.
             raise lane.blame(candle, error) from error
         if isinstance(answer, MoveStop):
             self._check_prices(lane, candle, answer.price)

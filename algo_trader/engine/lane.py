@@ -15,6 +15,9 @@ from algo_trader.core.errors import StrategyError
 from algo_trader.core.types import MINUTE, Candle, Instant, Session, Symbol, iso
 from algo_trader.strategies.base import Strategy
 
+PACKAGE = __file__.removesuffix("engine/lane.py")
+"""Where this program's own code lies: its frames are left out of a strategy's traceback."""
+
 
 class Lane:
     """The engine's working set for one strategy and symbol."""
@@ -57,10 +60,12 @@ class Lane:
         margin = self.strategy.flatten_minutes_before_close * MINUTE
         self.flatten_at = session.closes_at - margin
 
-    def blame(self, candle: Candle, error: Exception) -> StrategyError:
-        """What the strategy raised, as an error that carries the strategy's traceback."""
-        frames = traceback.extract_tb(error.__traceback__)[1:]
-        trace = "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)])
+    def blame(self, candle: Candle, error: BaseException) -> StrategyError:
+        """What the strategy raised, as an error that carries the strategy's own traceback."""
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if not frame.filename.startswith(PACKAGE)]
+        shown = traceback.format_list(own or frames[1:])
+        trace = "".join([*shown, *traceback.format_exception_only(error)])
         return StrategyError(
             f"strategy {self.name} raised {type(error).__name__} at candle {self.candles} "
             f"of {self.symbol} ({iso(candle.start)}): {error}",

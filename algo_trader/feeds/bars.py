@@ -18,7 +18,7 @@ from algo_trader.core.errors import DataError
 from algo_trader.core.types import Bar, Instant, Symbol, is_symbol, iso, text
 from algo_trader.feeds import csv_bars, parquet_bars, parquet_file
 from algo_trader.feeds.collector import collector_paused
-from algo_trader.feeds.rows import FIELDS, Place, checked_bar
+from algo_trader.feeds.rows import FIELDS, Place, checked_bar, shown
 from algo_trader.feeds.shelf import Progress, Shelf
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -151,7 +151,7 @@ def _require(
         raise DataError(f"no bar in {where}: name files that have rows")
     absent = sorted(set(symbols or ()) - loaded.keys())
     if absent:
-        there = _listed(sorted(repr(symbol) for symbol in shelf if symbol not in absent))
+        there = _listed(sorted(shown(symbol) for symbol in shelf if symbol not in absent))
         raise DataError(
             f"no bar of {', '.join(absent)} in {where}: ask for a symbol that is there "
             f"({there or 'there is none'}) or add the file that has it"
@@ -160,9 +160,9 @@ def _require(
 
 def _listed(names: Sequence[str]) -> str:
     """Names in one line, not more of them than anyone reads."""
-    shown = 12
-    rest = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
+    most = 12
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _put_in_order(bars: list[Bar], files: Sequence[Path]) -> int:

@@ -11,6 +11,7 @@ Columns are numpy arrays, used through their methods only; see `parquet_file` fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import repeat
 from pathlib import Path
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     Array: TypeAlias = npt.NDArray[np.float64]
     Positions: TypeAlias = npt.NDArray[np.intp]
 
+_NUMBER_FIELDS = (FIELDS[0], *FIELDS[2:])
 _SLICE_ROWS = 8_192
-_INFINITY = float("inf")
 # Up to here each whole number has a float of its own, so its shortest text is the number itself.
 _WHOLE_BELOW = {"float16": 2**11, "float32": 2**24, "float64": 2**53}
 
@@ -79,6 +80,20 @@ class _Prices(dict[float, Decimal]):
         return exact
 
 
+@dataclass(slots=True)
+class _Chosen:
+    """The rows of one symbol in a row group: where its bars go, where they stand, the columns."""
+
+    symbol: Symbol
+    bars: list[Bar]
+    positions: Positions | None
+    columns: list[Array] = field(default_factory=list)
+
+    def add(self, column: Array) -> None:
+        """Take this symbol's rows of the next column; the others' are not kept."""
+        self.columns.append(column if self.positions is None else column[self.positions])
+
+
 class _PlainColumns:
     """How one file is read by whole columns, with what was learnt of its floats.
 
@@ -98,22 +113,27 @@ class _PlainColumns:
         """Put the row group's bars on the shelf; False, and nothing put, if a row is not right."""
         try:
             wanted = [
-                (bars[0].symbol if bars else symbol, bars, positions)
+                _Chosen(bars[0].symbol if bars else symbol, bars, positions)
                 for symbol, positions in self._symbols(group)
                 if (bars := shelf[symbol]) is not None
             ]
             if not wanted:
                 return True
-            columns = [_array(self._read(group, field)) for field in FIELDS if field != "symbol"]
-            if not all(self._are_right(_at(columns, positions)) for _, _, positions in wanted):
+            for name in _NUMBER_FIELDS:
+                column = _array(self._read(group, name))
+                for chosen in wanted:
+                    chosen.add(column)
+            del column
+            if not all(self._are_right(*chosen.columns) for chosen in wanted):
                 return False
-            volumes = [self._volumes(columns[-1], positions) for _, _, positions in wanted]
+            volumes = [self._volumes(chosen.columns.pop()) for chosen in wanted]
         except ValueError:
             return False
         release_unused()
         with collector_paused():
-            for (symbol, bars, positions), traded in zip(wanted, volumes, strict=True):
-                self._add_bars(bars, symbol, _at(columns[:-1], positions), *traded)
+            for chosen, (distinct, which) in zip(wanted, volumes, strict=True):
+                self._add_bars(chosen, distinct, which)
+                chosen.columns.clear()
         return True
 
     def _symbols(self, group: int) -> Iterator[tuple[Symbol, Positions | None]]:
@@ -144,29 +164,27 @@ class _PlainColumns:
         column.validate(full=True)
         return column.chunk(0)
 
-    def _are_right(self, columns: list[Array]) -> bool:
-        """Whether every row is; a comparison with NaN is false, so NaN is not right.
+    def _are_right(
+        self, stamps: Array, open_: Array, high: Array, low: Array, close: Array, traded: Array
+    ) -> bool:
+        """Whether all rows plainly are; a comparison with NaN is false, so NaN never is.
 
-        Raises ValueError for a price that only the exact way can judge.
+        Raises ValueError for a price that is not one; volumes too large are left to `_volumes`.
         """
-        stamps, open_, high, low, close, traded = columns
         seconds = stamps // self._per_second
         if (stamps % (MINUTE * self._per_second)).any():
             return False
         if not ((seconds >= YEAR_1) & (seconds < YEAR_10000)).all():
             return False
-        are_right = (low > 0) & (low <= open_) & (open_ <= high)
-        are_right &= (low <= close) & (close <= high) & (high < _INFINITY)
-        if not (are_right & (traded >= 0) & (traded < _INFINITY)).all():
+        are_right = (low <= open_) & (open_ <= high) & (low <= close) & (close <= high)
+        if not (are_right & (traded >= 0)).all():
             return False
-        # `rows` refuses numbers with a three-digit exponent; if these two pass, so do all between.
+        # If these two are prices, finite, above 0 and of two digits' exponent, so are all between.
         for extreme in (low.min(), high.max()):
             self._prices[extreme.item()]
         return True
 
-    def _volumes(
-        self, column: Array, positions: Positions | None
-    ) -> tuple[list[Decimal], Positions]:
+    def _volumes(self, traded: Array) -> tuple[list[Decimal], Positions]:
         """Each volume once, and for each row the position of its volume among them.
 
         Prices come again and again, in all four columns; few volumes come twice, and a dictionary
@@ -174,29 +192,22 @@ class _PlainColumns:
         """
         import numpy as np
 
-        traded = column if positions is None else column[positions]
         distinct, which = np.unique(traded, return_inverse=True)
         whole_below = _WHOLE_BELOW.get(distinct.dtype.name, 2**53)
         if distinct[-1] < whole_below and not (distinct % 1).any():
             return list(map(Decimal, distinct.astype(np.int64).tolist())), which
         return [volume(self._volume_text(each)) for each in distinct.tolist()], which
 
-    def _add_bars(
-        self,
-        bars: list[Bar],
-        symbol: Symbol,
-        columns: list[Array],
-        volumes: list[Decimal],
-        which: Positions,
-    ) -> None:
+    def _add_bars(self, chosen: _Chosen, volumes: list[Decimal], which: Positions) -> None:
         price_of, volume_of = self._prices.__getitem__, volumes.__getitem__
+        symbol = repeat(chosen.symbol)
         for begin in range(0, len(which), _SLICE_ROWS):
             piece = slice(begin, begin + _SLICE_ROWS)
-            stamps, *quotes = (column[piece] for column in columns)
+            stamps, *quotes = (column[piece] for column in chosen.columns)
             starts = (stamps // self._per_second).tolist()
             prices = (map(price_of, quote.tolist()) for quote in quotes)
             traded = map(volume_of, which[piece].tolist())
-            bars += map(new_bar, zip(repeat(symbol), starts, *prices, traded, strict=False))
+            chosen.bars += map(new_bar, zip(symbol, starts, *prices, traded, strict=False))
 
 
 def _are_plain(schema: Any) -> bool:
@@ -221,8 +232,3 @@ def _array(column: Any) -> Any:
     if pyarrow.types.is_timestamp(column.type):
         column = column.view(pyarrow.int64())
     return np.from_dlpack(column)
-
-
-def _at(columns: list[Array], positions: Positions | None) -> list[Array]:
-    """The columns at these rows only; at all rows, not copied, if that is None."""
-    return columns if positions is None else [column[positions] for column in columns]

@@ -99,11 +99,8 @@ def run_both(run: Run, tmp_path: Path) -> tuple[tuple[Any, Any], tuple[Any, Any]
     arguments = [*run.symbols.split(), *run.period.split(), *settings, "--json"]
     mine, other = tmp_path / "ours.jsonl", tmp_path / "reference.jsonl"
     bars = [word for path in paths for word in ("--bars", path)]
-    result = CliRunner().invoke(
-        cli,
-        ["--data-dir", str(tmp_path), "-q", "backtest", *arguments, *bars, "--decisions", str(mine)],
-        catch_exceptions=False,
-    )
+    ours = ["--data-dir", str(tmp_path), "-q", "backtest", *arguments, *bars]
+    result = CliRunner().invoke(cli, [*ours, "--decisions", str(mine)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     sessions = tmp_path / "sessions.json"
     table = load_sessions(tmp_path / "cache", today=date(2026, 1, 1))
