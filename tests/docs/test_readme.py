@@ -16,7 +16,7 @@ from algo_trader.cli.main import VERBS, run
 from algo_trader.engine import decisions as words
 from algo_trader.engine import engine
 from algo_trader.risk.rules import QTY_ZERO, RULES
-from algo_trader.strategies import velez
+from algo_trader.strategies import base, velez
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -112,7 +112,7 @@ def test_every_word_of_a_decision_line_is_explained() -> None:
         engine.LATE_CANDLE,
         engine.SESSION_CUTOFF,
         engine.BAD_RISK,
-        velez.NOT_WARM,
+        base.NOT_WARM,
         velez.BAD_PRICE,
         velez.NOT_TIGHT,
         velez.NOT_DIVERGING,
