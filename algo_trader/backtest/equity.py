@@ -21,7 +21,6 @@ class EquityCurve:
 
     def __init__(self, capital: Decimal) -> None:
         self.capital = capital
-        self.cash = capital
         self.closes: list[SessionClose] = []
         self.minutes = 0
         self.minutes_held = 0
@@ -36,7 +35,6 @@ class EquityCurve:
 
     def mark_flat(self, cash: Decimal) -> None:
         """Take the equity of a flat minute; only the first after a fill can say anything new."""
-        self.cash = cash
         self._follow(cash)
 
     def _follow(self, equity: Decimal) -> None:

@@ -75,12 +75,13 @@ class Runner:
             minutes = minutes[: (day.last_minute - opens_at) // MINUTE + 1]
         on_clock, match, on_minute = engine.on_clock, self.venue.match, engine.on_minute
         due = engine.due
+        moved = True  # Whether cash may have changed since equity was marked.
         now = opens_at
         for bars in minutes:
             start, now = now, now + MINUTE
             if start >= engine.wakes_at:
                 self._carry_out(on_clock(start), start)
-                self._candles(start)
+                moved = self._candles(start) or moved
             held = book.positions > 0
             for bar in bars:
                 reports = match(bar)
@@ -92,12 +93,15 @@ class Runner:
             step = on_minute(start, bars)
             if held:
                 curve.mark_held(engine.equity_marked)
-            elif book.cash is not curve.cash:
+                moved = True
+            elif moved:
                 curve.mark_flat(book.cash)
+                moved = False
             if step is not NOTHING:
                 self._carry_out(step, now)
+                moved = True
             if due:
-                self._candles(now)
+                moved = self._candles(now) or moved
         if is_last:
             self._carry_out(engine.close_positions(ExitReason.END_OF_DATA), now)
         else:
@@ -105,13 +109,18 @@ class Runner:
         self.trades.extend(book.trades_today)
         curve.close_session(day.session, engine.equity())
 
-    def _candles(self, now: Instant) -> None:
+    def _candles(self, now: Instant) -> bool:
+        """Every completed candle, its answers fed before the next; whether anything came of it."""
         engine = self.engine
+        moved = False
         while engine.due:
             step = engine.on_candle_due()
             if step is not NOTHING:
+                moved = True
                 self._carry_out(step, now)
-            engine.settled()
+            if engine.has_line:
+                engine.settled()
+        return moved
 
     def _carry_out(self, step: Step, now: Instant) -> None:
         if self._keep is not None and step.facts:

@@ -37,7 +37,7 @@ class Decision(NamedTuple):
 
 def decision_id(account: str, strategy: str, candle: Candle) -> DecisionId:
     """The name of a decision: a function of who decides about which candle."""
-    start = utc(candle.start).strftime("%Y%m%dT%H%M")
+    start = utc(candle.start).isoformat()[:16].replace("-", "").replace(":", "")
     return DecisionId(f"{account}-{strategy}-{candle.symbol}-{start}")
 
 

@@ -71,8 +71,8 @@ class Engine:
 
     `due` holds the lanes whose candles wait for on_candle_due. `wakes_at` is the next instant at
     which on_clock has something to do that no other input has done; a driver may save itself the
-    calls before it. `equity_marked` is equity after step 2 of the last minute that could change
-    it.
+    calls before it. `has_line` asks for `settled` once the answers are fed. `equity_marked` is
+    equity after step 2 of the last minute that could change it.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Engine:
         self.is_ready = True
         self.equity_marked: Decimal = ZERO
         self._sink = sink
+        self.has_line = False
         self._line: tuple[Lane, Candle, object, str] | None = None
         self._lane_of = {(lane.name, lane.symbol): lane for lane in self.lanes}
         self._lanes_on: dict[Symbol, list[tuple[Lane, Callable[[Bar], bool]]]] = {}
@@ -194,6 +195,7 @@ class Engine:
             signal = found if isinstance(found, str) else self._consider(lane, candle, found)
         if self._sink is not None:
             self._line = (lane, candle, indicators, signal)
+            self.has_line = True
         return self._step() if self._facts else NOTHING
 
     def on_report(self, report: ev.Report) -> Step:
@@ -230,11 +232,12 @@ class Engine:
         return self._step()
 
     def settled(self) -> None:
-        """Every answer to the last candle has been fed: hand over its decision line, if any."""
+        """Every answer to the last candle has been fed: hand over its decision line."""
         if self._line is None or self._sink is None:
             return
         lane, candle, indicators, signal = self._line
         self._line = None
+        self.has_line = False
         events, lane.events = lane.events, []
         label = lane.strategy.label(candle)
         self._sink(

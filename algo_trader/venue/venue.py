@@ -208,14 +208,16 @@ class Venue:
         wrong = checks.malformed(request)
         if wrong is not None:
             return wrong
-        if self.rules.happens(self.rules.refuse_pct, "refuse", request.order_id):
+        rules = self.rules
+        if rules.refuse_pct and rules.happens(rules.refuse_pct, "refuse", request.order_id):
             return checks.AT_RANDOM
         symbol = request.symbol
         others = [order for order in self.resting.get(symbol, ()) if order is not instead_of]
-        wash = checks.wash_trade(request, [order.request for order in others])
-        if wash is not None:
-            return wash
-        if self.rules.refuse_stops_through_market:
+        if others:
+            wash = checks.wash_trade(request, [order.request for order in others])
+            if wash is not None:
+                return wash
+        if rules.refuse_stops_through_market:
             through = checks.stop_through_market(request, self._market(symbol))
             if through is not None:
                 return through
@@ -225,11 +227,9 @@ class Venue:
                 (o.qty_open for o in others if o.request.action is request.action), start=ZERO
             )
             return checks.too_many_shares(request.qty, abs(position) - held)
-        if request.action is Action.SELL and not self.rules.allow_short:
+        if request.action is Action.SELL and not rules.allow_short:
             return checks.NO_SHORTS
-        return checks.too_expensive(
-            self._opening_cost(request), self._buying_power(instead_of)
-        )
+        return checks.too_expensive(self._opening_cost(request), self._buying_power(instead_of))
 
     def _market(self, symbol: Symbol) -> Decimal | None:
         """The last print: inside a bar the fill, otherwise the last completed bar's close."""
@@ -267,8 +267,11 @@ class Venue:
     def _fill(self, order: RestingOrder, price: Decimal, at: Instant) -> OrderFilled:
         request = order.request
         qty = order.qty_open
-        if qty > 1 and self.rules.happens(
-            self.rules.partial_fill_pct, "partial", request.order_id, order.qty_filled
+        rules = self.rules
+        if (
+            rules.partial_fill_pct
+            and qty > 1
+            and rules.happens(rules.partial_fill_pct, "partial", request.order_id, order.qty_filled)
         ):
             qty = (qty / 2).to_integral_value(ROUND_FLOOR)
         commission = self.costs.commission(qty)

@@ -79,10 +79,11 @@ def backtest(folder: Path, *arguments: str) -> Run:
     """Run `algo-trader backtest` on the sample, with neither settings nor files of this machine."""
     decisions, settings = folder / "decisions.jsonl", folder / "no.env"
     settings.write_text("")
+    places = ("--data-dir", str(folder), "--env-file", str(settings))
+    files = ("--bars", str(SAMPLE), "--decisions", str(decisions))
     result = CliRunner().invoke(
         cli,
-        ["--data-dir", str(folder), "--env-file", str(settings), "backtest", *SYMBOLS]
-        + ["--bars", str(SAMPLE), "--decisions", str(decisions), "--json", *arguments],
+        [*places, "backtest", *SYMBOLS, *files, "--json", *arguments],
         env={name: None for name in os.environ if name.startswith("ALGO_")},
         catch_exceptions=False,
     )
