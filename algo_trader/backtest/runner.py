@@ -15,6 +15,7 @@ from algo_trader.core.events import Fact, Report
 from algo_trader.core.pnl import Trade
 from algo_trader.core.types import MINUTE, Bar, ExitReason, Instant
 from algo_trader.engine.engine import NOTHING, Engine, Step
+from algo_trader.feeds.collector import collector_past_the_present
 from algo_trader.feeds.tape import TapeDay
 from algo_trader.venue.venue import Venue
 
@@ -56,11 +57,12 @@ class Runner:
             bars += count_bars(day)
         start = period[0].session.opens_at
         self._carry_out(engine.open_account(account, self.venue.account.cash, start), start)
-        for day in period:
-            self._trade_day(day, is_last=day is period[-1])
-            bars += count_bars(day)
-            if progress is not None:
-                progress()
+        with collector_past_the_present():
+            for day in period:
+                self._trade_day(day, is_last=day is period[-1])
+                bars += count_bars(day)
+                if progress is not None:
+                    progress()
         return Outcome(
             self.trades, self.curve, bars, sum(lane.candles for lane in engine.lanes)
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
@@ -125,7 +124,6 @@ def command(
             f"no bars between {first or 'the start'} and {last or 'the end'}: these files hold "
             f"{tape.days[0].session.date} to {tape.days[-1].session.date}"
         )
-    gc.freeze()  # The bars live to the end: the collector need not walk them again and again.
     lines = AtomicLines(decisions)
     sink = _decision_sink(lines) if decisions else None
     parameters = strategy_parameters(cls, settings, own)

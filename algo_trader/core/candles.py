@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from algo_trader.core.types import MINUTE, ZERO, Bar, Candle, Instant, Session, Symbol
+from algo_trader.core.types import (
+    MINUTE,
+    ZERO,
+    Bar,
+    Candle,
+    Instant,
+    Session,
+    Symbol,
+    Volume,
+)
 
 OVERDUE_AFTER_S = 2 * MINUTE
 """A window that lacks its last minute is closed this long after its end."""
@@ -54,7 +63,7 @@ class CandleBuilder:
         self._high: Decimal = ZERO
         self._low: Decimal = ZERO
         self._close: Decimal = ZERO
-        self._volume: Decimal = ZERO
+        self._volume: Volume = 0
 
     def open_session(self, session: Session) -> None:
         """Align windows to this session; the one before must have been closed."""
@@ -74,13 +83,13 @@ class CandleBuilder:
             self._volume += bar[6]
         else:
             if end:
-                self._finish(late=True)
+                self._finish(True)
             span = self._span
             self.window_end = end = start + span - (start - self._opens_at) % span
             self._last_minute = end - MINUTE
             _, _, self._first, self._high, self._low, self._close, self._volume = bar
         if start == self._last_minute:
-            self._finish(late=False)
+            self._finish(False)
             return True
         return bool(self.ready)
 
@@ -88,10 +97,10 @@ class CandleBuilder:
         """Close an open window that still lacks its last minute; True when there was one."""
         if not self.window_end:
             return False
-        self._finish(late=True)
+        self._finish(True)
         return True
 
-    def _finish(self, *, late: bool) -> None:
+    def _finish(self, late: bool) -> None:
         """Make the open window a candle."""
         end = self.window_end
         candle = (

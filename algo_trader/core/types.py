@@ -17,6 +17,8 @@ Instant: TypeAlias = int
 """Whole seconds since the epoch, UTC."""
 
 Symbol: TypeAlias = str
+Volume: TypeAlias = int | Decimal
+"""Shares traded: an int where it is whole, as nearly always."""
 ClientOrderId = NewType("ClientOrderId", str)
 """Our name for an order: account-strategy-symbol-candle-role-n, a function of the decision."""
 BrokerOrderId = NewType("BrokerOrderId", str)
@@ -92,7 +94,7 @@ class Bar(NamedTuple):
     high: Decimal
     low: Decimal
     close: Decimal
-    volume: Decimal
+    volume: Volume
 
 
 class Candle(NamedTuple):
@@ -105,7 +107,7 @@ class Candle(NamedTuple):
     high: Decimal
     low: Decimal
     close: Decimal
-    volume: Decimal
+    volume: Volume
     late: bool
 
     @property
@@ -137,8 +139,10 @@ def iso(instant: Instant) -> str:
     return utc(instant).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def text(value: Decimal) -> str:
+def text(value: Decimal | int) -> str:
     """The one text of a number: plain notation, no exponent, no trailing zeros."""
+    if isinstance(value, int):
+        return str(value)
     plain = format(value, "f")
     if "." in plain:
         plain = plain.rstrip("0").rstrip(".")

@@ -96,6 +96,7 @@ class Engine:
         self._closes_at: Instant = 0
         self._flatten_from: Instant = 0
         self.wakes_at: Instant = 0
+        self._symbols = len(self._lanes_on)
         self._pnl_moved = False
         self._alarm_at: Instant = 0
         self._loss_floor: Decimal | None = None
@@ -113,7 +114,7 @@ class Engine:
         """A session begins: align candles, reset the daily figures."""
         self._closes_at = session.closes_at
         self._now = session.opens_at
-        self.wakes_at = session.opens_at
+        self.wakes_at = session.closes_at
         for lane in self.lanes:
             lane.open_session(session)
         self._flatten_from = self._alarm_at = min(lane.flatten_at for lane in self.lanes)
@@ -157,6 +158,8 @@ class Engine:
             for lane, add in lanes_on[symbol]:
                 if add(bar):
                     due.append(lane)
+        if len(bars) < self._symbols:
+            self.wakes_at = start + MINUTE  # Only a missing bar can leave a window overdue.
         if book.positions:
             worth = self._worth()
             self.equity_marked = book.cash + worth
@@ -403,8 +406,7 @@ class Engine:
 
     def _close_overdue(self, now: Instant) -> None:
         """Close windows that still lack their last minute, and say when to look again."""
-        # A window that opens from now on has two minutes to go at least, or is complete.
-        again = now + 2 * MINUTE + OVERDUE_AFTER_S
+        again = self._closes_at
         for lane in self.lanes:
             end = lane.builder.window_end
             if not end:

@@ -21,3 +21,13 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def collector_past_the_present() -> Iterator[None]:
+    """Inside, the collector passes over all that exists now, such as a year of bars."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -17,7 +17,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from algo_trader.core.types import MINUTE, Bar, Symbol
+from algo_trader.core.types import MINUTE, Bar, Symbol, Volume
 from algo_trader.feeds.collector import collector_paused
 from algo_trader.feeds.parquet_file import (
     PER_SECOND,
@@ -184,7 +184,7 @@ class _PlainColumns:
             self._prices[extreme.item()]
         return True
 
-    def _volumes(self, traded: Array) -> tuple[list[Decimal], Positions]:
+    def _volumes(self, traded: Array) -> tuple[list[Volume], Positions]:
         """Each volume once, and for each row the position of its volume among them.
 
         Prices come again and again, in all four columns; few volumes come twice, and a dictionary
@@ -195,10 +195,10 @@ class _PlainColumns:
         distinct, which = np.unique(traded, return_inverse=True)
         whole_below = _WHOLE_BELOW.get(distinct.dtype.name, 2**53)
         if distinct[-1] < whole_below and not (distinct % 1).any():
-            return list(map(Decimal, distinct.astype(np.int64).tolist())), which
+            return distinct.astype(np.int64).tolist(), which
         return [volume(self._volume_text(each)) for each in distinct.tolist()], which
 
-    def _add_bars(self, chosen: _Chosen, volumes: list[Decimal], which: Positions) -> None:
+    def _add_bars(self, chosen: _Chosen, volumes: list[Volume], which: Positions) -> None:
         price_of, volume_of = self._prices.__getitem__, volumes.__getitem__
         symbol = repeat(chosen.symbol)
         for begin in range(0, len(which), _SLICE_ROWS):

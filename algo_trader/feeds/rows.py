@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from algo_trader.core.errors import DataError
-from algo_trader.core.types import ZERO, Bar
+from algo_trader.core.types import ZERO, Bar, Volume
 from algo_trader.feeds.instants import minute_start
 
 FIELDS = ("timestamp", "symbol", "open", "high", "low", "close", "volume")
@@ -76,13 +76,13 @@ def price(text: str) -> Decimal:
     return value
 
 
-def volume(text: str) -> Decimal:
+def volume(text: str) -> Volume:
     """The volume a text writes, zero or more; 1234.0 becomes 1234. ValueError as in `price`."""
     value = number(text)
     if value < ZERO:
         raise ValueError("is negative: correct the volume or remove the row")
     whole = int(value)
-    return Decimal(whole) if whole == value else value
+    return whole if whole == value else value
 
 
 def checked_bar(place: Place, row: TextRow) -> Bar:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from algo_trader.core.types import Bar, Symbol, is_symbol
+from algo_trader.core.types import Bar, Symbol, Volume, is_symbol
 from algo_trader.feeds.instants import ClockSeconds, DayStarts
 from algo_trader.feeds.rows import (
     NumberedRows,
@@ -43,10 +43,10 @@ class Prices(dict[str, Decimal]):
         return value
 
 
-class Volumes(dict[str, Decimal]):
-    """Text to volume; one text gives one Decimal object, which its bars share."""
+class Volumes(dict[str, Volume]):
+    """Text to volume; one text gives one object, which its bars share."""
 
-    def __missing__(self, text: str) -> Decimal:
+    def __missing__(self, text: str) -> Volume:
         self[text] = value = volume(text)
         return value
 

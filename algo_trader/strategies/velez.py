@@ -79,9 +79,10 @@ class Velez(Strategy):
         super().__init__(symbol, **parameters)
         self.params = params = VelezParams(**parameters)
         self.entry_expiry_candles = params.buy_stop_expiry_candles
-        self._tightness = params.tightness_threshold_pct
-        self._strong = params.strong_candle_body_pct
-        self._doji = params.doji_threshold_pct
+        # Moving the decimal point is exact, so these stay the page's own comparisons.
+        self._tightness = params.tightness_threshold_pct.scaleb(-2)
+        self._strong = params.strong_candle_body_pct.scaleb(-2)
+        self._doji = params.doji_threshold_pct.scaleb(-2)
         self._allow_short = params.allow_short
         self._reset()
 
@@ -95,10 +96,10 @@ class Velez(Strategy):
 
     def signal(self, candle: Candle, indicators: IndicatorSet) -> Signal | str:
         """Section 3, in its order; the engine adds LATE_CANDLE, SESSION_CUTOFF and BAD_RISK."""
-        reason = self._refuse(candle, indicators, is_long=True)
+        reason = self._refuse(candle, indicators, True)
         if reason is None:
             return Signal(Side.LONG, self.entry_price(candle), self.stop_loss_price(candle))
-        if self._allow_short and self._refuse(candle, indicators, is_long=False) is None:
+        if self._allow_short and self._refuse(candle, indicators, False) is None:
             return Signal(
                 Side.SHORT,
                 floor_to_tick(candle.low),
@@ -107,7 +108,7 @@ class Velez(Strategy):
             )
         return reason
 
-    def _refuse(self, candle: Candle, indicators: IndicatorSet, *, is_long: bool) -> str | None:
+    def _refuse(self, candle: Candle, indicators: IndicatorSet, is_long: bool) -> str | None:
         """The first test of section 3 that fails, or None."""
         fast, slow, prev_fast, prev_slow, _ = indicators
         if fast is None or slow is None or prev_fast is None or prev_slow is None:
@@ -116,7 +117,7 @@ class Velez(Strategy):
         if close <= 0:
             return BAD_PRICE
         gap = fast - slow
-        if HUNDRED * abs(gap) >= self._tightness * close:
+        if abs(gap) >= self._tightness * close:
             return NOT_TIGHT
         widened = gap - (prev_fast - prev_slow)
         if widened <= 0 if is_long else widened >= 0:
@@ -130,11 +131,11 @@ class Velez(Strategy):
 
     def should_long(self, bar: Candle, indicators: IndicatorSet) -> bool:
         """Section 3 without the tests that the engine owns."""
-        return self._refuse(bar, indicators, is_long=True) is None
+        return self._refuse(bar, indicators, True) is None
 
     def should_short(self, bar: Candle, indicators: IndicatorSet) -> bool:
         """The mirror image, where shorts are allowed."""
-        return self._allow_short and self._refuse(bar, indicators, is_long=False) is None
+        return self._allow_short and self._refuse(bar, indicators, False) is None
 
     def entry_price(self, bar: Candle) -> Decimal:
         """The high itself, up to the tick; no cent is added (C14)."""
@@ -152,13 +153,13 @@ class Velez(Strategy):
 
     def _is_strong(self, candle: Candle) -> bool:
         _, _, _, opened, high, low, close, _, _ = candle
-        return high > low and HUNDRED * abs(close - opened) >= self._strong * (high - low)
+        return high > low and abs(close - opened) >= self._strong * (high - low)
 
     def colour(self, candle: Candle) -> str:
         """GREEN, RED, or NEUTRAL for a doji or a candle without a body."""
         _, _, _, opened, high, low, close, _, _ = candle
         body = close - opened
-        if not body or HUNDRED * abs(body) < self._doji * (high - low):
+        if not body or abs(body) < self._doji * (high - low):
             return NEUTRAL
         return GREEN if body > 0 else RED
 
