@@ -14,7 +14,8 @@ from algo_trader.backtest.equity import EquityCurve
 from algo_trader.core.events import Fact, Report
 from algo_trader.core.pnl import Trade
 from algo_trader.core.types import MINUTE, Bar, ExitReason, Instant
-from algo_trader.engine.engine import NOTHING, Engine, Step
+from algo_trader.engine.engine import Engine
+from algo_trader.engine.hands import NOTHING, Step
 from algo_trader.feeds.collector import collector_past_the_present
 from algo_trader.feeds.tape import TapeDay
 from algo_trader.venue.venue import Venue

@@ -12,7 +12,7 @@ from typing import Any
 from algo_trader.core.book import Holding
 from algo_trader.core.candles import CandleBuilder
 from algo_trader.core.errors import StrategyError
-from algo_trader.core.types import MINUTE, Candle, Instant, Session, Symbol, iso
+from algo_trader.core.types import MINUTE, Instant, Session, Symbol, iso
 from algo_trader.strategies.base import Strategy
 
 PACKAGE = __file__.removesuffix("engine/lane.py")
@@ -20,7 +20,10 @@ PACKAGE = __file__.removesuffix("engine/lane.py")
 
 
 class Lane:
-    """The engine's working set for one strategy and symbol."""
+    """The engine's working set for one strategy and symbol.
+
+    `events` gather for the next decision line while somebody wants lines (`tells`).
+    """
 
     __slots__ = (
         "builder",
@@ -34,6 +37,7 @@ class Lane:
         "name",
         "strategy",
         "symbol",
+        "tells",
     )
 
     def __init__(self, name: str, strategy: Strategy, holding: Holding) -> None:
@@ -47,6 +51,7 @@ class Lane:
         self.entry_life_s = strategy.entry_expiry_candles * self.interval_s
         self.flatten_at: Instant = 0
         self.candles = 0
+        self.tells = False
         self.events: list[dict[str, Any]] = []
 
     @property
@@ -60,7 +65,21 @@ class Lane:
         margin = self.strategy.flatten_minutes_before_close * MINUTE
         self.flatten_at = session.closes_at - margin
 
-    def blame(self, candle: Candle, error: BaseException) -> StrategyError:
+    def tell_opened(self) -> None:
+        """The strategy's position has its first share."""
+        try:
+            self.strategy.on_position_opened(self.holding)
+        except (Exception, SystemExit) as error:  # A user's code may raise anything.
+            raise self.blame(self.holding.opened_at, error) from error
+
+    def tell_closed(self, at: Instant) -> None:
+        """The strategy's position has lost its last share."""
+        try:
+            self.strategy.on_position_closed()
+        except (Exception, SystemExit) as error:  # A user's code may raise anything.
+            raise self.blame(at, error) from error
+
+    def blame(self, at: Instant, error: BaseException) -> StrategyError:
         """What the strategy raised, as an error that carries the strategy's own traceback."""
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if not frame.filename.startswith(PACKAGE)]
@@ -68,6 +87,6 @@ class Lane:
         trace = "".join([*shown, *traceback.format_exception_only(error)])
         return StrategyError(
             f"strategy {self.name} raised {type(error).__name__} at candle {self.candles} "
-            f"of {self.symbol} ({iso(candle.start)}): {error}",
+            f"of {self.symbol} ({iso(at)}): {error}",
             trace,
         )

@@ -14,7 +14,7 @@ import pytest
 from algo_trader.backtest.metrics import Metrics
 from algo_trader.cli.main import VERBS, run
 from algo_trader.engine import decisions as words
-from algo_trader.engine import engine
+from algo_trader.engine import engine, judge
 from algo_trader.risk.rules import QTY_ZERO, RULES
 from algo_trader.strategies import base, velez
 
@@ -107,11 +107,11 @@ def test_every_metric_is_defined() -> None:
 def test_every_word_of_a_decision_line_is_explained() -> None:
     """Goal: no reason, rule or state that the docs do not name."""
     reasons = [
-        engine.SIGNAL,
+        judge.SIGNAL,
         engine.NOT_EVALUATED,
-        engine.LATE_CANDLE,
-        engine.SESSION_CUTOFF,
-        engine.BAD_RISK,
+        judge.LATE_CANDLE,
+        judge.SESSION_CUTOFF,
+        judge.BAD_RISK,
         base.NOT_WARM,
         velez.BAD_PRICE,
         velez.NOT_TIGHT,

@@ -1,0 +1,94 @@
+"""The engine's hands: they record facts, fold them, and word the commands that follow.
+
+Nothing else changes the book or speaks to a broker. Every fact goes the same way: told as an event
+if someone listens, folded, kept for the driver. What is left to do for a holding is derived in
+core.work; here it becomes facts and commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from algo_trader.core import events as ev
+from algo_trader.core import work
+from algo_trader.core.book import Book, Holding
+from algo_trader.core.types import ExitReason, Instant, Symbol
+from algo_trader.engine.decisions import Event, event_of
+from algo_trader.engine.protect import close_order, stop_order
+
+Note: TypeAlias = Callable[[tuple[str, Symbol], Event], None]
+
+
+class Step(NamedTuple):
+    """What one input led to: record `facts`, then send `commands`."""
+
+    facts: Sequence[ev.Fact]
+    commands: Sequence[ev.Command]
+
+
+NOTHING = Step((), ())
+
+
+class Hands:
+    """Gathers one step: the facts to record and the commands to send because of them."""
+
+    __slots__ = ("_book", "_commands", "_note", "facts")
+
+    def __init__(self, book: Book, note: Note | None) -> None:
+        self._book = book
+        self._note = note
+        self.facts: list[ev.Fact] = []
+        self._commands: list[ev.Command] = []
+
+    def step(self) -> Step:
+        """Hand over what has gathered."""
+        if not self.facts:
+            return NOTHING
+        step = Step(self.facts, self._commands)
+        self.facts = []
+        self._commands = []
+        return step
+
+    def record(self, fact: ev.Fact) -> None:
+        """Fold a fact and keep it; raises, and keeps nothing, if the book refuses it."""
+        event = event_of(self._book, fact) if self._note is not None else None
+        self._book.apply(fact)
+        self.facts.append(fact)
+        if event is not None and self._note is not None:
+            self._note(*event)
+
+    def settle(self, holding: Holding, now: Instant) -> None:
+        """Do what is left to do for a holding."""
+        for todo in work.remaining(self._book, holding, now):
+            if isinstance(todo, work.CancelOrder):
+                self.cancel(todo, now)
+            elif isinstance(todo, work.PlaceStop):
+                self.send(stop_order(holding, todo.qty, todo.price, now))
+            elif isinstance(todo, work.MoveStop):
+                self.send(stop_order(holding, todo.qty, todo.price, now, todo.order_id))
+            else:
+                if holding.exit_reason is None:
+                    self.exit(holding, todo.reason, now)
+                self.send(close_order(holding, todo.qty, now))
+
+    def exit(self, holding: Holding, reason: ExitReason, now: Instant) -> None:
+        """Decide that a position is to be closed."""
+        self.record(
+            ev.ExitDecided(at=now, strategy=holding.strategy, symbol=holding.symbol, reason=reason)
+        )
+
+    def cancel(self, todo: work.CancelOrder, now: Instant) -> None:
+        """Ask for an order's cancel, and say why."""
+        self.record(ev.CancelRequested(at=now, order_id=todo.order_id, reason=todo.reason))
+        self._commands.append(ev.Cancel(todo.order_id))
+
+    def send(self, intended: ev.OrderIntended) -> None:
+        """Intended and submitting are recorded together: the request is about to leave."""
+        request = intended.request
+        self.record(intended)
+        self.record(ev.OrderSubmitting(at=intended.at, order_id=request.order_id))
+        if intended.replaces is None:
+            self._commands.append(ev.Submit(request))
+        else:
+            self._commands.append(ev.Replace(intended.replaces, request))

@@ -1,0 +1,139 @@
+"""One completed candle: a signal while flat, management while in a position.
+
+Asks the strategy, applies the tests that hold for every strategy, and hands a good signal to the
+desk. Order of the tests: strategy page, section 3; a stop is never moved away from the market.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from algo_trader.core import events as ev
+from algo_trader.core.book import Book, Holding
+from algo_trader.core.errors import StrategyError
+from algo_trader.core.prices import ceil_to_tick, floor_to_tick
+from algo_trader.core.types import Candle, Instant, Side, iso, text
+from algo_trader.engine import figures
+from algo_trader.engine.breakers import Breakers
+from algo_trader.engine.desk import decide, is_bad_risk, on_tick
+from algo_trader.engine.hands import Hands
+from algo_trader.engine.lane import Lane
+from algo_trader.risk.limits import RiskLimits
+from algo_trader.strategies.base import Exit, KeepStop, MoveStop, Signal
+
+SIGNAL = "SIGNAL"
+LATE_CANDLE = "LATE_CANDLE"
+SESSION_CUTOFF = "SESSION_CUTOFF"
+BAD_RISK = "BAD_RISK"
+
+
+class Judge:
+    """Signals and stop moves of one account's strategies."""
+
+    __slots__ = ("_book", "_breakers", "_hands", "_limits", "_marks", "is_ready")
+
+    def __init__(
+        self,
+        book: Book,
+        marks: figures.Marks,
+        limits: RiskLimits,
+        hands: Hands,
+        breakers: Breakers,
+    ) -> None:
+        self._book = book
+        self._marks = marks
+        self._limits = limits
+        self._hands = hands
+        self._breakers = breakers
+        self.is_ready = True
+
+    def evaluate(self, lane: Lane, candle: Candle, indicators: Any, now: Instant) -> str:
+        """SIGNAL if there is one, taken or refused by risk; else the first test that failed."""
+        try:
+            signal = lane.strategy.signal(candle, indicators)
+        except (Exception, SystemExit) as error:  # A user's code may raise anything.
+            raise lane.blame(candle.start, error) from error
+        if isinstance(signal, str):
+            return signal
+        _check_prices(lane, candle, signal.entry, signal.stop)
+        expires_at = candle.end + lane.entry_life_s
+        if candle.late:
+            return signal.otherwise or LATE_CANDLE
+        if expires_at > lane.flatten_at:
+            return signal.otherwise or SESSION_CUTOFF
+        if is_bad_risk(signal):
+            return signal.otherwise or BAD_RISK
+        signal = on_tick(signal)
+        if is_bad_risk(signal):
+            return signal.otherwise or BAD_RISK
+        self._place(lane, candle, signal, now, expires_at)
+        return SIGNAL
+
+    def manage(self, lane: Lane, candle: Candle, indicators: Any, now: Instant) -> None:
+        """Ask what to do with the position: a better stop, an exit, or nothing."""
+        holding = lane.holding
+        try:
+            answer = lane.strategy.manage(candle, holding, indicators)
+        except (Exception, SystemExit) as error:  # A user's code may raise anything.
+            raise lane.blame(candle.start, error) from error
+        if isinstance(answer, MoveStop):
+            _check_prices(lane, candle, answer.price)
+            self._move_stop(lane, holding, answer.price, now)
+        elif isinstance(answer, KeepStop):
+            _note_kept(lane, holding)
+        elif isinstance(answer, Exit):
+            self._hands.exit(holding, answer.reason, now)
+            self._hands.settle(holding, now)
+
+    def _place(
+        self, lane: Lane, candle: Candle, signal: Signal, now: Instant, expires_at: Instant
+    ) -> None:
+        self._breakers.check_daily_loss(now)
+        decision = decide(
+            signal,
+            candle,
+            figures.risk_view(self._book, self._marks, lane.symbol, is_ready=self.is_ready),
+            self._limits,
+            account=self._book.account,
+            strategy=lane.name,
+            now=now,
+            expires_at=expires_at,
+        )
+        self._hands.record(decision.record)
+        if decision.order is not None:
+            self._hands.send(decision.order)
+
+    def _move_stop(self, lane: Lane, holding: Holding, price: Decimal, now: Instant) -> None:
+        """Never lower a long position's stop, nor raise a short one's, whatever is asked."""
+        stop = holding.stop_price
+        if holding.side is Side.LONG:
+            price = floor_to_tick(price)
+            is_better = stop is None or price > stop
+        else:
+            price = ceil_to_tick(price)
+            is_better = stop is None or price < stop
+        if not is_better:
+            _note_kept(lane, holding)
+            return
+        self._hands.record(
+            ev.StopSet(at=now, strategy=lane.name, symbol=lane.symbol, price=price)
+        )
+        self._hands.settle(holding, now)
+
+
+def _note_kept(lane: Lane, holding: Holding) -> None:
+    """No fact: nothing changed. The decision line tells it all the same."""
+    if lane.tells and holding.stop_price is not None:
+        stop = text(holding.stop_price)
+        lane.events.append({"type": "STOP_KEPT", "side": holding.side, "stop": stop})
+
+
+def _check_prices(lane: Lane, candle: Candle, *prices: object) -> None:
+    for price in prices:
+        if not isinstance(price, Decimal):
+            raise StrategyError(
+                f"strategy {lane.name} gave the price {price!r} at candle {lane.candles} of "
+                f"{lane.symbol} ({iso(candle.start)}): prices are Decimal, such as "
+                "bar.high or Decimal('1.25')"
+            )
