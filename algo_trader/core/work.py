@@ -18,7 +18,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple, TypeAlias
 
-from algo_trader.core.book import EXPIRED, Book, Holding
+from algo_trader.core.book import EXPIRED, Book
+from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order, OrderState
 from algo_trader.core.types import ClientOrderId, ExitReason, Instant
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from algo_trader.core.book import EXPIRED, Book, Holding
+from algo_trader.core.book import EXPIRED, Book
 from algo_trader.core.events import (
     Fact,
     OrderCanceled,
@@ -20,6 +20,7 @@ from algo_trader.core.events import (
     SignalDecided,
     StopSet,
 )
+from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order
 from algo_trader.core.types import Candle, Role, Symbol, iso, text
 from algo_trader.strategies.base import CandleLabel

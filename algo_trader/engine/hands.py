@@ -12,7 +12,8 @@ from typing import NamedTuple, TypeAlias
 
 from algo_trader.core import events as ev
 from algo_trader.core import work
-from algo_trader.core.book import Book, Holding
+from algo_trader.core.book import Book
+from algo_trader.core.holding import Holding
 from algo_trader.core.types import ExitReason, Instant, Symbol
 from algo_trader.engine.decisions import Event, event_of
 from algo_trader.engine.protect import close_order, stop_order

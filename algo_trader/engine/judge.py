@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from algo_trader.core import events as ev
-from algo_trader.core.book import Book, Holding
+from algo_trader.core.book import Book
 from algo_trader.core.errors import StrategyError
+from algo_trader.core.holding import Holding
 from algo_trader.core.prices import ceil_to_tick, floor_to_tick
 from algo_trader.core.types import Candle, Instant, Side, iso, text
 from algo_trader.engine import figures

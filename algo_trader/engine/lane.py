@@ -9,9 +9,9 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from algo_trader.core.book import Holding
 from algo_trader.core.candles import CandleBuilder
 from algo_trader.core.errors import StrategyError
+from algo_trader.core.holding import Holding
 from algo_trader.core.types import MINUTE, Instant, Session, Symbol, iso
 from algo_trader.strategies.base import Strategy
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from algo_trader.core.book import Holding
 from algo_trader.core.events import OrderIntended, OrderRequest
+from algo_trader.core.holding import Holding
 from algo_trader.core.types import (
     ClientOrderId,
     Instant,

@@ -1,0 +1,112 @@
+"""One strategy's position in one symbol, as the sum of its fills, and its live orders.
+
+A Holding is changed only by the book, fact by fact.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from algo_trader.core.orders import Order
+from algo_trader.core.types import (
+    ZERO,
+    DecisionId,
+    ExitReason,
+    Instant,
+    Side,
+    Symbol,
+)
+
+
+class Holding:
+    """One strategy's position in one symbol, and its live orders.
+
+    `qty` is unsigned, `side` says which way; `signed_qty` and `cost` (entry value of the shares
+    still held) are negative for a short position. `stop_price` is the wanted protective price (fact
+    StopSet), `exit_reason` a decided close. `quiet_until` ends the life of the last expired entry;
+    `is_remnant` says that the entry was canceled after only a part of it had filled; `refusals`
+    counts reducing orders the broker refused since the position opened. `stop_count` and
+    `exit_count` number the decision's orders.
+    """
+
+    __slots__ = (
+        "commission",
+        "cost",
+        "decision",
+        "entry",
+        "entry_qty",
+        "entry_value",
+        "exit_count",
+        "exit_qty",
+        "exit_reason",
+        "exit_value",
+        "exits",
+        "is_remnant",
+        "opened_at",
+        "qty",
+        "quiet_until",
+        "refusals",
+        "retry_at",
+        "side",
+        "signed_qty",
+        "stop_count",
+        "stop_price",
+        "stops",
+        "strategy",
+        "symbol",
+    )
+
+    def __init__(self, strategy: str, symbol: Symbol) -> None:
+        self.strategy = strategy
+        self.symbol = symbol
+        self.entry: Order | None = None
+        self.stops: list[Order] = []
+        self.exits: list[Order] = []
+        self.stop_count = 0
+        self.exit_count = 0
+        self.quiet_until: Instant = 0
+        self.side = Side.LONG
+        self.decision = DecisionId("")
+        self.clear()
+
+    def clear(self) -> None:
+        """Flat again: forget the round trip."""
+        self.qty: Decimal = ZERO
+        self.signed_qty: Decimal = ZERO
+        self.cost: Decimal = ZERO
+        self.entry_qty: Decimal = ZERO
+        self.entry_value: Decimal = ZERO
+        self.exit_qty: Decimal = ZERO
+        self.exit_value: Decimal = ZERO
+        self.commission: Decimal = ZERO
+        self.opened_at: Instant = 0
+        self.stop_price: Decimal | None = None
+        self.exit_reason: ExitReason | None = None
+        self.is_remnant = False
+        self.refusals = 0
+        self.retry_at: Instant = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any share is held."""
+        return bool(self.qty)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether there is a position or any live order."""
+        return bool(self.qty or self.entry or self.stops or self.exits)
+
+    @property
+    def avg_entry_price(self) -> Decimal:
+        """Entry price weighted by fills; zero when flat."""
+        return self.entry_value / self.entry_qty if self.entry_qty else ZERO
+
+    def weigh(self) -> Decimal:
+        """Keep the signed figures in step with the fills; the change of `cost`."""
+        before, value = self.cost, self.entry_value
+        if self.exit_qty:
+            value = value * self.qty / self.entry_qty
+        is_long = self.side is Side.LONG
+        self.signed_qty = self.qty if is_long else -self.qty
+        self.cost = value if is_long else -value
+        return self.cost - before
