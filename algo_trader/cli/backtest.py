@@ -21,7 +21,7 @@ from algo_trader.cli.main import Globals
 from algo_trader.cli.output import AtomicLines, warn, write_whole
 from algo_trader.cli.params import BarsCommand, DateType, DecimalType
 from algo_trader.cli.tables import backtest_table
-from algo_trader.config import load_settings, strategy_overrides
+from algo_trader.config import load_settings, require_fees, strategy_overrides
 from algo_trader.core.errors import ConfigError, DataError
 from algo_trader.core.types import is_symbol
 from algo_trader.engine.decisions import DecisionLine, as_json
@@ -124,6 +124,7 @@ def command(
             f"no bars between {first or 'the start'} and {last or 'the end'}: these files hold "
             f"{tape.days[0].session.date} to {tape.days[-1].session.date}"
         )
+    require_fees(settings.cost_model(), period[0].session)
     lines = AtomicLines(decisions)
     sink = _decision_sink(lines) if decisions else None
     parameters = strategy_parameters(cls, settings, own)

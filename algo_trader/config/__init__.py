@@ -5,6 +5,7 @@ parts of the program do not know it: it composes their plain dataclasses and tak
 from them, so that a default is written once, beside its part, and a bound once, here.
 """
 
+from algo_trader.config.fees import require_fees
 from algo_trader.config.loading import LoadedSettings, Origin, load_settings
 from algo_trader.config.overrides import strategy_overrides
 from algo_trader.config.settings import (
@@ -28,5 +29,6 @@ __all__ = [
     "VelezSettings",
     "as_text",
     "load_settings",
+    "require_fees",
     "strategy_overrides",
 ]

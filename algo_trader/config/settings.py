@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from algo_trader.config.fees import fee_schedule
 from algo_trader.config.values import flag, number, symbols, whole
 from algo_trader.core.types import text
 from algo_trader.risk.limits import RiskLimits
@@ -161,6 +162,10 @@ class CostSettings(Section):
     commission_per_order: Number = _decimal(
         Costs().commission_per_order, "0", "100", "Commission in dollars, on every fill."
     )
+    regulatory_fees: Flag = _listed(
+        Costs().fees is not None,
+        "Whether sells, those that open a short too, pay the SEC's and FINRA's fees of their date.",
+    )
 
 
 class Settings(BaseSettings):
@@ -198,8 +203,10 @@ class Settings(BaseSettings):
         return VelezParams(**_chosen(self.velez, VelezParams))
 
     def cost_model(self) -> Costs:
-        """The costs as the venue wants them."""
-        return Costs(**_chosen(self.costs, Costs))
+        """The costs as the venue wants them, with the table of fees if they are wanted."""
+        chosen = dict(self.costs)
+        wants_fees = chosen.pop("regulatory_fees")
+        return Costs(**chosen, fees=fee_schedule() if wants_fees else None)
 
     def values(self) -> dict[str, Any]:
         """Every setting by its key, such as risk.max_daily_loss_pct, in the order of the table."""
@@ -226,7 +233,7 @@ class Settings(BaseSettings):
         }
 
 
-def _chosen(section: Section, composed: type[RiskLimits | VelezParams | Costs]) -> dict[str, Any]:
+def _chosen(section: Section, composed: type[RiskLimits | VelezParams]) -> dict[str, Any]:
     return {field.name: getattr(section, field.name) for field in fields(composed)}
 
 

@@ -59,6 +59,7 @@ class Engine:
     ) -> None:
         self.book = book
         self.lanes = sorted(lanes, key=lambda lane: lane.key)
+        self.limits = limits
         self.marks: dict[Symbol, Decimal] = {}
         self.due: list[Lane] = []
         self.equity_marked: Decimal = ZERO

@@ -274,7 +274,7 @@ class Venue:
             and rules.happens(rules.partial_fill_pct, "partial", request.order_id, order.qty_filled)
         ):
             qty = (qty / 2).to_integral_value(ROUND_FLOOR)
-        commission = self.costs.commission(qty)
+        commission = self.costs.commission(request.action, qty, price, at)
         self.account.fill(request.symbol, request.action, qty, price, commission)
         order.qty_filled += qty
         if not order.qty_open:

@@ -64,6 +64,7 @@ UNBOUNDED = {
     "velez.enabled",
     "velez.candle_interval_minutes",
     "velez.allow_short",
+    "costs.regulatory_fees",
     "watchlist",
 }
 DECIMALS = [row for row in BOUNDS if isinstance(SETTINGS[row[0]].default, Decimal)]
@@ -103,6 +104,10 @@ def test_a_section_has_the_fields_types_and_defaults_of_its_dataclass(
     model = {name: field.default for name, field in section.model_fields.items()}
     model.pop("enabled", None)
     plain = {field.name: field.default for field in fields(composed)}
+    if composed is Costs:
+        # The setting says whether; the venue is handed the fees themselves.
+        assert plain.pop("fees") is None
+        assert model.pop("regulatory_fees") is False
     assert model == plain
     assert {name: type(value) for name, value in model.items()} == {
         name: type(value) for name, value in plain.items()
@@ -550,6 +555,7 @@ def test_effective_settings_for_a_run() -> None:
         "slippage_per_share": "0.01",
         "commission_per_share": "0",
         "commission_per_order": "0",
+        "regulatory_fees": False,
     }
     velez = effective["velez"]
     assert velez["tightness_threshold_pct"] == "0.5"
