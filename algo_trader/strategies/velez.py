@@ -114,18 +114,17 @@ class Velez(Strategy):
         if fast is None or slow is None or prev_fast is None or prev_slow is None:
             return NOT_WARM
         close = candle[6]
-        if close <= 0:
+        if close <= ZERO:
             return BAD_PRICE
         gap = fast - slow
         if abs(gap) >= self._tightness * close:
             return NOT_TIGHT
-        widened = gap - (prev_fast - prev_slow)
-        if widened <= 0 if is_long else widened >= 0:
+        gap_before = prev_fast - prev_slow
+        if gap <= gap_before if is_long else gap >= gap_before:
             return NOT_DIVERGING
-        if gap <= 0 if is_long else gap >= 0:
+        if fast <= slow if is_long else fast >= slow:
             return WRONG_SIDE
-        body = close - candle.open
-        if body <= 0 if is_long else body >= 0:
+        if close <= candle.open if is_long else close >= candle.open:
             return WRONG_COLOUR
         return None if self._is_strong(candle) else NOT_STRONG
 
@@ -161,7 +160,7 @@ class Velez(Strategy):
         body = close - opened
         if not body or abs(body) < self._doji * (high - low):
             return NEUTRAL
-        return GREEN if body > 0 else RED
+        return GREEN if close > opened else RED
 
     def label(self, candle: Candle) -> CandleLabel:
         """Colour and strength by section 2."""
