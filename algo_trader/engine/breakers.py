@@ -37,7 +37,7 @@ class Breakers:
         self._hands = hands
         self.floor: Decimal | None = None
 
-    def open_session(self, equity: Decimal) -> None:
+    def open_session(self, equity: Decimal | None) -> None:
         """A new session measures its loss against this equity."""
         self.floor = daily_loss_floor(self._limits, equity)
 

@@ -98,11 +98,12 @@ class Engine:
         for lane in self.lanes:
             lane.open_session(session)
         self._flatten_from = self._alarm_at = min(lane.flatten_at for lane in self.lanes)
-        equity = self.equity()
-        self._breakers.open_session(equity)
-        self._hands.record(
-            ev.SessionOpened(at=session.opens_at, session=session.date, equity=equity)
+        opened = ev.SessionOpened(
+            at=session.opens_at, session=session.date, equity=self.equity()
         )
+        self._hands.record(opened)
+        # The book keeps a session's first equity, also when it is opened again after a restart.
+        self._breakers.open_session(self.book.session_equity)
         return self._hands.step()
 
     def warm_up(self, session: Session, minutes: Sequence[Sequence[Bar]]) -> None:
