@@ -15,7 +15,7 @@ from decimal import Decimal
 from algo_trader.core import events as ev
 from algo_trader.core.errors import CoreError
 from algo_trader.core.holding import Holding
-from algo_trader.core.orders import Order, OrderState, advance
+from algo_trader.core.orders import RETRY_AFTER_S, Order, OrderState, advance, is_echo
 from algo_trader.core.pnl import Trade, round_trip
 from algo_trader.core.types import (
     ZERO,
@@ -24,14 +24,15 @@ from algo_trader.core.types import (
     ExitReason,
     Instant,
     Role,
+    Side,
     Symbol,
 )
 
 EXPIRED = "EXPIRED"
 """Cancel reason of an entry whose time has run out."""
 
-RETRY_AFTER_S = 1
-"""A refused protective or closing order is tried again after this long in market time."""
+EXTERNAL = "external"
+"""The owner of shares that no strategy of ours asked for."""
 
 ORDER_FACTS = (
     ev.OrderSubmitting,
@@ -66,6 +67,7 @@ class Book:
         self.cost: Decimal = ZERO
         self.halted: str | None = None
         self.session: date | None = None
+        self._session_at: Instant = 0
         self.session_equity: Decimal | None = None
         self.realized_today: Decimal = ZERO
         self.trades_today: list[Trade] = []
@@ -130,7 +132,13 @@ class Book:
         self.trades_today = []
         self.loss_streak = 0
         self.tripped = set()
-        self.orders = {key: order for key, order in self.orders.items() if order.is_live}
+        # Orders of the session before stay known: news of them may still be on its way.
+        self.orders = {
+            key: order
+            for key, order in self.orders.items()
+            if order.is_live or order.placed_at >= self._session_at
+        }
+        self._session_at = fact.at
 
     def _order_intended(self, fact: ev.OrderIntended) -> None:
         order_id = fact.request.order_id
@@ -169,30 +177,33 @@ class Book:
         key = (order.strategy, order.request.symbol)
         holding = self.holdings[key]
         if order.role is Role.ENTRY:
-            holding.entry = None
-            self.resting -= 1
+            if holding.entry is order:
+                holding.entry = None
+                self.resting -= 1
             expired = order.state is OrderState.EXPIRED or order.cancel_reason == EXPIRED
             if order.qty_filled:
                 holding.is_remnant = order.qty_open > 0
             elif expired:
-                holding.quiet_until = at
+                holding.quiet_until = min(at, order.expires_at or at)
         elif order.role is Role.STOP:
             holding.stops.remove(order)
         else:
             holding.exits.remove(order)
-        if order.role is not Role.ENTRY and order.state is OrderState.REJECTED:
-            holding.refusals += 1
+        refused = order.role is not Role.ENTRY and order.state is OrderState.REJECTED
+        if refused and holding.qty:
             holding.retry_at = at + RETRY_AFTER_S
-        if not holding.is_active:
-            self.active.pop(key, None)
+            if not holding.stops:
+                holding.refusals += 1
+        self._keep_active(holding)
 
     def _revive(self, order: Order) -> None:
         """An order we had given up on is live at the broker after all."""
         key = (order.strategy, order.request.symbol)
         holding = self.holdings[key]
         if order.role is Role.ENTRY:
+            if holding.entry is None:
+                self.resting += 1
             holding.entry = order
-            self.resting += 1
         elif order.role is Role.STOP:
             holding.stops.append(order)
         else:
@@ -201,54 +212,76 @@ class Book:
 
     def _order_filled(self, fact: ev.OrderFilled) -> None:
         order = self.order(fact.order_id)
-        if fact.cum_qty in order.fill_keys:
+        if is_echo(order, fact):
             return
-        key = (order.strategy, order.request.symbol)
-        holding = self.holdings[key]
-        if order.role is not Role.ENTRY and fact.qty > holding.qty:
-            raise CoreError(f"{order.order_id} closed {fact.qty} of {holding.qty} {holding.symbol}")
+        holding = self.holdings[(order.strategy, order.request.symbol)]
         self._order_moved(fact)
-        value = fact.qty * fact.price
         buys = order.request.action is Action.BUY
+        value = fact.qty * fact.price
         self.cash += (-value if buys else value) - fact.commission
-        self.active[key] = holding
         holding.commission += fact.commission
         if order.role is Role.ENTRY:
-            self._add(holding, order, fact, value)
+            own = fact.qty if not holding.qty or holding.side is order.side else ZERO
+            if own:
+                self._open(holding, order, own, fact)
         else:
-            self._reduce(holding, order, fact, value)
-        if not holding.is_active:
+            own = min(fact.qty, holding.qty)
+            if own:
+                is_stop = order.role is Role.STOP
+                reason = ExitReason.STOP_LOSS if is_stop else holding.exit_reason
+                self._close(holding, own, fact, reason or ExitReason.STRATEGY)
+        if own < fact.qty:
+            self._book_stray(order, fact.qty - own, fact)
+        self._keep_active(holding)
+
+    def _book_stray(self, order: Order, qty: Decimal, fact: ev.OrderFilled) -> None:
+        """Shares beyond what a holding has: executions are never illegal, so they get an owner."""
+        side = Side.LONG if order.request.action is Action.BUY else Side.SHORT
+        stray = self.holding(EXTERNAL, order.request.symbol)
+        if stray.qty and stray.side is not side:
+            closed = min(qty, stray.qty)
+            self._close(stray, closed, fact, ExitReason.OPERATOR)
+            qty -= closed
+        if qty:
+            stray.side = side
+            self._open(stray, order, qty, fact)
+        self._keep_active(stray)
+
+    def _keep_active(self, holding: Holding) -> None:
+        key = (holding.strategy, holding.symbol)
+        if holding.is_active:
+            self.active[key] = holding
+        else:
             self.active.pop(key, None)
 
-    def _add(
-        self, holding: Holding, order: Order, fact: ev.OrderFilled, value: Decimal
-    ) -> None:
+    def _open(self, holding: Holding, order: Order, qty: Decimal, fact: ev.OrderFilled) -> None:
+        """Shares are added to a position, or begin one."""
         if not holding.qty:
             self.positions += 1
-            holding.side = order.side
             holding.opened_at = fact.at
+            if holding.strategy != EXTERNAL:
+                holding.side = order.side
             if holding.decision != order.decision:
                 holding.decision = order.decision
                 holding.stop_count = holding.exit_count = 0
-        holding.qty += fact.qty
-        holding.entry_qty += fact.qty
-        holding.entry_value += value
+        holding.qty += qty
+        holding.entry_qty += qty
+        holding.entry_value += qty * fact.price
+        holding.is_remnant = not order.is_live and order.qty_open > ZERO
         self.cost += holding.weigh()
 
-    def _reduce(
-        self, holding: Holding, order: Order, fact: ev.OrderFilled, value: Decimal
+    def _close(
+        self, holding: Holding, qty: Decimal, fact: ev.OrderFilled, reason: ExitReason
     ) -> None:
-        holding.qty -= fact.qty
-        holding.exit_qty += fact.qty
-        holding.exit_value += value
+        """Shares leave a position; the last one completes the trade."""
+        holding.qty -= qty
+        holding.exit_qty += qty
+        holding.exit_value += qty * fact.price
         if holding.qty:
             self.cost += holding.weigh()
             return
         self.positions -= 1
         self.cost -= holding.cost
-        reason = holding.exit_reason or ExitReason.STRATEGY
-        if order.role is Role.STOP:
-            reason = ExitReason.STOP_LOSS
         trade = round_trip(
             decision=holding.decision,
             strategy=holding.strategy,
@@ -264,17 +297,23 @@ class Book:
         )
         self.trades_today.append(trade)
         self.realized_today += trade.pnl
-        if trade.pnl < 0:
+        if trade.pnl < ZERO:
             self.loss_streak += 1
-        elif trade.pnl > 0:
+        elif trade.pnl > ZERO:
             self.loss_streak = 0
         holding.clear()
 
     def _stop_set(self, fact: ev.StopSet) -> None:
-        self.holding(fact.strategy, fact.symbol).stop_price = fact.price
+        self._held(fact).stop_price = fact.price
 
     def _exit_decided(self, fact: ev.ExitDecided) -> None:
-        self.holding(fact.strategy, fact.symbol).exit_reason = fact.reason
+        self._held(fact).exit_reason = fact.reason
+
+    def _held(self, fact: ev.HoldingFact) -> Holding:
+        holding = self.holdings.get((fact.strategy, fact.symbol))
+        if holding is None or not holding.qty:
+            raise CoreError(f"{fact.strategy} holds no {fact.symbol}: {type(fact).__name__}")
+        return holding
 
     def _limit_tripped(self, fact: ev.LimitTripped) -> None:
         self.tripped.add(fact.rule)

@@ -38,6 +38,7 @@ class CandleBuilder:
 
     __slots__ = (
         "_close",
+        "_closed_until",
         "_first",
         "_high",
         "_last_minute",
@@ -58,6 +59,7 @@ class CandleBuilder:
         self.window_end: Instant = 0
         self._span = interval_minutes * MINUTE
         self._opens_at: Instant = 0
+        self._closed_until: Instant = 0
         self._last_minute: Instant = 0
         self._first: Decimal = ZERO
         self._high: Decimal = ZERO
@@ -82,6 +84,8 @@ class CandleBuilder:
             self._close = bar[5]
             self._volume += bar[6]
         else:
+            if start < self._closed_until:
+                return bool(self.ready)  # A bar of a window that is closed already: too late.
             if end:
                 self._finish(True)
             span = self._span
@@ -115,4 +119,5 @@ class CandleBuilder:
             late,
         )
         self.ready.append(tuple.__new__(Candle, candle))
+        self._closed_until = end
         self.window_end = 0

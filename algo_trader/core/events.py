@@ -13,6 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
+from algo_trader.core.errors import CoreError
 from algo_trader.core.types import (
     ZERO,
     Action,
@@ -166,6 +167,14 @@ class OrderFilled(OrderFact):
     cum_qty: Decimal
     commission: Decimal = ZERO
     execution_id: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("qty", "price", "cum_qty"):
+            value = getattr(self, name)
+            if not (isinstance(value, Decimal) and value.is_finite() and value > ZERO):
+                raise CoreError(f"a fill of {self.order_id} with {name} {value!r} cannot be")
+        if self.cum_qty < self.qty or not isinstance(self.commission, Decimal):
+            raise CoreError(f"a fill of {self.order_id} contradicts itself: {self}")
 
 
 @message

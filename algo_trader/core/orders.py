@@ -109,13 +109,20 @@ TRANSITIONS: dict[OrderState, dict[type, OrderState]] = {
         OrderAccepted: S.EXPIRED,
         CancelRefused: S.EXPIRED,
     },
-    S.REJECTED: {},
+    S.REJECTED: {
+        OrderAccepted: S.REJECTED,  # The acknowledgement that the rejection outran.
+        CancelRefused: S.REJECTED,
+    },
     S.SUBMIT_FAILED: {
         # A late order: it appeared at the broker after we gave up on it.
         **_AT_BROKER,
         OrderAccepted: S.ACCEPTED,
+        CancelRefused: S.SUBMIT_FAILED,
     },
 }
+
+RETRY_AFTER_S = 1
+"""What a broker refused is asked for again after this long."""
 
 LIVE = frozenset({S.PENDING_SUBMIT, S.SUBMITTED, S.ACCEPTED, S.PARTIALLY_FILLED})
 
@@ -124,16 +131,18 @@ class Order:
     """One order and where it stands. Changed only by `advance`.
 
     `is_live` says whether it may still fill, as far as we know; `is_unknown` that an answer is
-    missing; `fill_keys` are the cumulative quantities of the fills that were counted.
+    missing; `fills` are the spans of cumulative quantity that were counted, and `cancel_after` is
+    when a refused cancel may be asked for again.
     """
 
     __slots__ = (
         "broker_id",
+        "cancel_after",
         "cancel_reason",
         "decision",
         "expires_at",
-        "fill_keys",
         "filled_value",
+        "fills",
         "is_live",
         "is_unknown",
         "last_error",
@@ -166,7 +175,8 @@ class Order:
         self.last_error: str | None = None
         self.is_live = True
         self.is_unknown = False
-        self.fill_keys: set[Decimal] = set()
+        self.fills: list[tuple[Decimal, Decimal]] = []
+        self.cancel_after: Instant = 0
         self.qty_filled: Decimal = ZERO
         self.filled_value: Decimal = ZERO
 
@@ -205,7 +215,8 @@ def is_echo(order: Order, fact: OrderFact) -> bool:
         case OrderAccepted():
             return order.broker_id == fact.broker_id
         case OrderFilled():
-            return fact.cum_qty in order.fill_keys
+            first, last = fact.cum_qty - fact.qty, fact.cum_qty
+            return any(begin <= first and last <= end for begin, end in order.fills)
         case OrderCanceled():
             return order.state is S.CANCELED
         case OrderReplaced():
@@ -214,6 +225,8 @@ def is_echo(order: Order, fact: OrderFact) -> bool:
             return order.state is S.EXPIRED
         case OrderRefused():
             return order.state is S.REJECTED
+        case OutcomeUnknown():
+            return order.broker_id is not None  # An answer came after all, on another channel.
     return False
 
 
@@ -223,14 +236,16 @@ def advance(order: Order, fact: OrderFact) -> Order:
     """
     if is_echo(order, fact):
         return order
-    order.state = next_state(order, fact)
+    state = next_state(order, fact)
+    _require_consistent(order, fact)
+    order.state = state
     order.is_live = order.state in LIVE
     match fact:
         case OrderAccepted():
             order.broker_id = fact.broker_id
             order.is_unknown = False
         case OrderFilled():
-            order.fill_keys.add(fact.cum_qty)
+            order.fills.append((fact.cum_qty - fact.qty, fact.cum_qty))
             order.qty_filled += fact.qty
             order.filled_value += fact.qty * fact.price
             order.is_unknown = False
@@ -238,6 +253,7 @@ def advance(order: Order, fact: OrderFact) -> Order:
             order.cancel_reason = fact.reason
         case CancelRefused():
             order.cancel_reason = None
+            order.cancel_after = fact.at + RETRY_AFTER_S
             order.last_error = fact.message
         case OrderReplaced():
             order.replaced_by = fact.replaced_by
@@ -247,3 +263,17 @@ def advance(order: Order, fact: OrderFact) -> Order:
         case OrderRefused():
             order.last_error = fact.message
     return order
+
+
+def _require_consistent(order: Order, fact: OrderFact) -> None:
+    """What no table shows: one broker id for life, and executions that do not overlap."""
+    if isinstance(fact, OrderAccepted) and order.broker_id not in (None, fact.broker_id):
+        raise IllegalTransition(
+            f"order {order.order_id} is {order.broker_id} at the broker, not {fact.broker_id}"
+        )
+    if isinstance(fact, OrderFilled):
+        first, last = fact.cum_qty - fact.qty, fact.cum_qty
+        if any(first < end and begin < last for begin, end in order.fills):
+            raise IllegalTransition(
+                f"order {order.order_id}: a fill of {fact.qty} up to {last} overlaps one counted"
+            )

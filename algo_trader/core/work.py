@@ -26,7 +26,8 @@ from algo_trader.core.types import ClientOrderId, ExitReason, Instant
 DAILY_LOSS = "DAILY_LOSS"
 PARTIAL_FILL = "PARTIAL_FILL"
 EXIT = "EXIT"
-FLAT = "FLAT"
+NO_POSITION = "NO_POSITION"
+COVERED = "COVERED"
 MIN_PROTECTED = Decimal(5)
 STOP_TRIES = 2
 
@@ -69,22 +70,22 @@ def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
     entry = holding.entry
     if entry is not None:
         reason = _entry_ends(book, entry, now)
-        if reason and _may_cancel(entry):
+        if reason and _may_cancel(entry, now):
             todo.append(CancelOrder(entry.order_id, reason))
     if not holding.qty:
         todo.extend(
-            CancelOrder(order.order_id, FLAT)
+            CancelOrder(order.order_id, NO_POSITION)
             for order in (*holding.stops, *holding.exits)
-            if _may_cancel(order)
+            if _may_cancel(order, now)
         )
-    elif holding.exits or now < holding.retry_at:
-        pass  # The close is on its way, or the broker has just refused.
+    elif holding.exits or entry is not None or now < holding.retry_at:
+        pass  # The close is on its way, an entry must go first, or the broker has just refused.
     elif holding.exit_reason is not None:
-        todo.extend(_close(holding, holding.exit_reason))
+        todo.extend(_close(holding, holding.exit_reason, now))
     elif holding.refusals >= STOP_TRIES:
-        todo.extend(_close(holding, ExitReason.STRATEGY))
-    elif entry is None:
-        todo.extend(_cover(holding))
+        todo.extend(_close(holding, ExitReason.STRATEGY, now))
+    else:
+        todo.extend(_cover(holding, now))
     return todo
 
 
@@ -98,18 +99,22 @@ def _entry_ends(book: Book, entry: Order, now: Instant) -> str | None:
     return None
 
 
-def _may_cancel(order: Order) -> bool:
-    """A cancel is worth sending: the broker has the order and was not asked before."""
-    return order.cancel_reason is None and order.state is not OrderState.PENDING_SUBMIT
+def _may_cancel(order: Order, now: Instant) -> bool:
+    """A cancel is worth sending: the order has left, no cancel is open, none was just refused."""
+    return (
+        order.cancel_reason is None
+        and order.state is not OrderState.PENDING_SUBMIT
+        and now >= order.cancel_after
+    )
 
 
-def _close(holding: Holding, reason: ExitReason) -> list[Todo]:
+def _close(holding: Holding, reason: ExitReason, now: Instant) -> list[Todo]:
     if holding.stops:
-        return [CancelOrder(s.order_id, EXIT) for s in holding.stops if _may_cancel(s)]
+        return [CancelOrder(s.order_id, EXIT) for s in holding.stops if _may_cancel(s, now)]
     return [CloseOut(holding.qty, reason)]
 
 
-def _cover(holding: Holding) -> list[Todo]:
+def _cover(holding: Holding, now: Instant) -> list[Todo]:
     price = holding.stop_price
     if price is None:
         return []
@@ -118,7 +123,11 @@ def _cover(holding: Holding) -> list[Todo]:
             return [CloseOut(holding.qty, ExitReason.STRATEGY)]
         return [PlaceStop(holding.qty, price)]
     stop = holding.stops[0]
-    settled = len(holding.stops) == 1 and stop.broker_id is not None and not stop.cancel_reason
-    if settled and (stop.request.stop_price != price or stop.qty_open != holding.qty):
+    if any(s.broker_id is None or s.cancel_reason for s in holding.stops):
+        return []  # An answer is awaited.
+    if len(holding.stops) > 1:
+        # More stops than shares could open an opposite position: keep the first.
+        return [CancelOrder(s.order_id, COVERED) for s in holding.stops[1:] if _may_cancel(s, now)]
+    if stop.request.stop_price != price or stop.qty_open != holding.qty:
         return [MoveStop(stop.order_id, holding.qty, price)]
     return []

@@ -14,12 +14,13 @@ the process. Nothing here waits, and time comes only inside inputs.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from algo_trader.core import events as ev
 from algo_trader.core import work
-from algo_trader.core.book import Book
+from algo_trader.core.book import EXTERNAL, Book
 from algo_trader.core.candles import OVERDUE_AFTER_S
 from algo_trader.core.errors import IllegalTransition
 from algo_trader.core.orders import Order, is_echo
@@ -33,6 +34,7 @@ from algo_trader.core.types import (
     Role,
     Session,
     Symbol,
+    text,
 )
 from algo_trader.engine import figures
 from algo_trader.engine.breakers import Breakers
@@ -67,9 +69,10 @@ class Engine:
         self.has_line = False
         self._line: tuple[Lane, Candle, object, str] | None = None
         self._lane_of = {(lane.name, lane.symbol): lane for lane in self.lanes}
-        self._lanes_on: dict[Symbol, list[tuple[Lane, Callable[[Bar], bool]]]] = {}
+        self._lanes_on: defaultdict[Symbol, list[tuple[Lane, Callable[[Bar], bool]]]]
+        self._lanes_on = defaultdict(list)
         for lane in self.lanes:
-            self._lanes_on.setdefault(lane.symbol, []).append((lane, lane.builder.add))
+            self._lanes_on[lane.symbol].append((lane, lane.builder.add))
         self._now: Instant = 0
         self._closes_at: Instant = 0
         self._flatten_from: Instant = 0
@@ -87,7 +90,8 @@ class Engine:
 
     def open_account(self, account: str, cash: Decimal, now: Instant) -> Step:
         """Bind the book to a broker account."""
-        self._hands.record(ev.AccountPinned(at=now, account=account, cash=cash))
+        if self.book.account != account:
+            self._hands.record(ev.AccountPinned(at=now, account=account, cash=cash))
         return self._hands.step()
 
     def open_session(self, session: Session) -> Step:
@@ -101,7 +105,8 @@ class Engine:
         opened = ev.SessionOpened(
             at=session.opens_at, session=session.date, equity=self.equity()
         )
-        self._hands.record(opened)
+        if session.date != self.book.session:
+            self._hands.record(opened)
         # The book keeps a session's first equity, also when it is opened again after a restart.
         self._breakers.open_session(self.book.session_equity)
         return self._hands.step()
@@ -151,7 +156,7 @@ class Engine:
             self._pnl_moved = False
             self.equity_marked = book.cash
             self._breakers.check_daily_loss(start)
-        self._now = now = start + MINUTE
+        self._now = now = max(start + MINUTE, self._now)
         if book.resting or now >= self._alarm_at:
             self._pass_time(now)
         hands = self._hands
@@ -173,7 +178,9 @@ class Engine:
         elif holding.qty:
             if candle.end > holding.opened_at and holding.exit_reason is None:
                 self._judge.manage(lane, candle, indicators, self._now)
-        elif holding.entry is None and candle.start >= holding.quiet_until:
+        elif not (holding.entry or holding.stops or holding.exits) and (
+            candle.start >= holding.quiet_until
+        ):
             signal = self._judge.evaluate(lane, candle, indicators, self._now)
         if self._sink is not None:
             self._line = (lane, candle, indicators, signal)
@@ -187,7 +194,7 @@ class Engine:
         if order is None:
             self._hands.record(
                 ev.Discrepancy(
-                    at=report.at, order_id=None, detail=f"unknown order {report.order_id}"
+                    at=report.at, order_id=report.order_id, detail=f"unknown order: {report}"
                 )
             )
             return self._hands.step()
@@ -259,11 +266,9 @@ class Engine:
                     self._hands.exit(holding, ExitReason.END_OF_DAY, now)
                     self._hands.settle(holding, self._now)
                     continue
-            if holding.refusals:
-                self._alarm_at = now
-            elif holding.entry is None:
-                continue
             self._hands.settle(holding, self._now)
+            if holding.retry_at >= now:
+                self._alarm_at = now
         if now >= self._closes_at:
             self._close_windows()
 
@@ -293,14 +298,12 @@ class Engine:
         key = (order.strategy, order.request.symbol)
         holding = self.book.holdings[key]
         lane = self._lane_of.get(key)
-        if isinstance(report, ev.OrderRefused):
+        if isinstance(report, ev.OrderRefused | ev.CancelRefused):
             self._alarm_at = 0
         if isinstance(report, ev.OrderFilled):
             self._pnl_moved = True
             if order.role is Role.ENTRY:
-                if not was_held and lane is not None:
-                    lane.tell_opened()
-                if holding.stop_price is None and order.stop_loss is not None:
+                if holding.qty and holding.stop_price is None and order.stop_loss is not None:
                     self._hands.record(
                         ev.StopSet(
                             at=report.at,
@@ -310,11 +313,27 @@ class Engine:
                         )
                     )
             elif was_held and not holding.qty:
-                if lane is not None:
-                    lane.tell_closed(report.at)
                 self._breakers.check_streak(report.at)
         if holding.is_active:
             self._hands.settle(holding, self._now)
+        self._halt_on_stray(order, report)
+        # The strategy hears of it last: whatever its own code does, the position is protected.
+        if lane is not None and holding.qty and not was_held:
+            lane.tell_opened()
+        elif lane is not None and was_held and not holding.qty:
+            lane.tell_closed(report.at)
+
+    def _halt_on_stray(self, order: Order, report: ev.Report) -> None:
+        """Shares that belong to no strategy of ours stop all new risk until an operator looks."""
+        symbol = order.request.symbol
+        stray = self.book.holdings.get((EXTERNAL, symbol))
+        if stray is None or not stray.qty or self.book.halted is not None:
+            return
+        detail = f"{stray.side} {text(stray.qty)} {symbol} beyond our positions, by {report}"
+        self._hands.record(
+            ev.Discrepancy(at=report.at, order_id=report.order_id, detail=detail)
+        )
+        self._hands.record(ev.Halted(at=report.at, reason=detail))
 
     def _note(self, key: tuple[str, Symbol], event: Event) -> None:
         """Keep an event for the lane's next decision line."""

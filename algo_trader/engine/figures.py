@@ -57,7 +57,8 @@ def risk_view(book: Book, marks: Marks, symbol: Symbol, *, is_ready: bool) -> Ri
         elif entry is not None:
             resting += 1
         if entry is not None:
-            buying_power -= entry.qty_open * (entry.request.stop_price or ZERO)
+            request = entry.request
+            buying_power -= entry.qty_open * (request.stop_price or request.limit_price or UNKNOWN)
         if holding.symbol == symbol:
             orders = (entry, *holding.stops, *holding.exits)
             is_unknown = is_unknown or any(order.is_unknown for order in orders if order)
