@@ -20,6 +20,14 @@ from algo_trader.core.types import Symbol
 from algo_trader.engine.lane import PACKAGE
 from algo_trader.strategies import REGISTRY, Strategy
 
+BOUNDS = {
+    "entry_expiry_candles": 100,
+    "flatten_minutes_before_close": 30,
+    "sma_fast": 10_000,
+    "sma_slow": 10_000,
+}
+"""The most a user's strategy may ask of the engine; the least is 1."""
+
 MODULE_NAME = "algo_trader_user_strategy"
 
 
@@ -55,6 +63,10 @@ def _check_parameters(reference: str, cls: type[Strategy]) -> None:
     if not isinstance(parameters, Mapping):
         raise ConfigError(f"--strategy {reference}: hyperparameters must be a dict of defaults")
     for name, value in parameters.items():
+        if callable(getattr(Strategy, name, None)):
+            raise ConfigError(
+                f"--strategy {reference}: hyperparameter {name} is the name of a method: rename it"
+            )
         if isinstance(value, float):
             raise ConfigError(
                 f"--strategy {reference}: hyperparameter {name} is the float {value!r}; "
@@ -75,10 +87,13 @@ def make_strategy(cls: type[Strategy], symbol: Symbol, parameters: dict[str, Any
             f"strategy {cls.__name__}: candle_interval_minutes is "
             f"{strategy.candle_interval_minutes}, it must be one of 1, 2, 5, 10"
         )
-    for name in ("entry_expiry_candles", "flatten_minutes_before_close"):
+    for name, most in BOUNDS.items():
         value = getattr(strategy, name)
-        if not isinstance(value, int) or value < 1:
-            raise ConfigError(f"strategy {cls.__name__}: {name} is {value!r}, it must be 1 or more")
+        if not isinstance(value, int) or not 1 <= value <= most:
+            raise ConfigError(
+                f"strategy {cls.__name__}: {name} is {value!r}, it must be a whole number from 1 "
+                f"to {most}"
+            )
     if strategy.sma_fast >= strategy.sma_slow:
         raise ConfigError(
             f"strategy {cls.__name__}: sma_fast ({strategy.sma_fast}) must be smaller than "

@@ -15,7 +15,11 @@ from algo_trader.core.types import Symbol, iso, text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestResult:
-    """What was run, and what came of it. `params` holds every effective setting by section."""
+    """What was run, and what came of it.
+
+    `params` holds every effective setting by section; `bars_dropped` are those outside regular
+    hours; `signals_refused` counts signals by the risk rule that refused them.
+    """
 
     strategy: str
     symbols: list[Symbol]
@@ -26,6 +30,9 @@ class BacktestResult:
     params: dict[str, Any]
     bars: int
     candles: int
+    bars_dropped: int
+    signals_taken: int
+    signals_refused: dict[str, int]
     elapsed_s: float
     metrics: Metrics
     trades: list[Trade]
@@ -49,6 +56,8 @@ class BacktestResult:
                 "params": self.params,
                 "bars": self.bars,
                 "candles": self.candles,
+                "bars_dropped": self.bars_dropped,
+                "signals": {"taken": self.signals_taken, "refused": self.signals_refused},
                 "elapsed_s": round(self.elapsed_s, 6),
                 "bars_per_s": self.bars_per_s,
             },

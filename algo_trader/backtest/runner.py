@@ -7,11 +7,12 @@ folded by the engine and handed to `keep`, if someone wants to keep them, before
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from algo_trader.backtest.equity import EquityCurve
-from algo_trader.core.events import Fact, Report
+from algo_trader.core.events import Fact, Report, SignalDecided
 from algo_trader.core.pnl import Trade
 from algo_trader.core.types import MINUTE, Bar, ExitReason, Instant
 from algo_trader.engine.engine import Engine
@@ -34,13 +35,17 @@ class Outcome(NamedTuple):
 
 
 class Runner:
-    """One run of an engine over a tape on a venue."""
+    """One run of an engine over a tape on a venue.
+
+    `signals` counts them by the risk rule that refused them; None stands for those taken.
+    """
 
     def __init__(self, engine: Engine, venue: Venue, keep: Keep | None = None) -> None:
         self.engine = engine
         self.venue = venue
         self.trades: list[Trade] = []
         self.curve = EquityCurve(venue.account.cash)
+        self.signals: Counter[str | None] = Counter()
         self._keep = keep
 
     def run(
@@ -128,6 +133,9 @@ class Runner:
     def _carry_out(self, step: Step, now: Instant) -> None:
         if self._keep is not None and step.facts:
             self._keep(step.facts)
+        for fact in step.facts:
+            if isinstance(fact, SignalDecided):
+                self.signals[fact.rule] += 1
         for command in step.commands:
             self._feed(self.venue.execute(command, now), now)
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,17 +18,18 @@ from algo_trader.backtest.metrics import measure
 from algo_trader.backtest.result import BacktestResult
 from algo_trader.backtest.runner import Runner
 from algo_trader.cli.main import Globals
-from algo_trader.cli.output import AtomicLines, warn, write_whole
+from algo_trader.cli.output import AtomicLines, require_outputs, warn, write_whole
 from algo_trader.cli.params import BarsCommand, DateType, DecimalType
 from algo_trader.cli.tables import backtest_table
-from algo_trader.config import load_settings, require_fees, strategy_overrides
+from algo_trader.config import Origin, load_settings, require_fees, strategy_overrides
 from algo_trader.core.errors import ConfigError, DataError
 from algo_trader.core.types import is_symbol
 from algo_trader.engine.decisions import DecisionLine, as_json
 from algo_trader.feeds.bars import load_bars
 from algo_trader.feeds.calendar import load_sessions
 from algo_trader.feeds.tape import Tape, TapeDay, build_tape
-from algo_trader.strategies import Velez
+from algo_trader.risk.rules import ALL_RULES
+from algo_trader.strategies import Strategy, Velez
 from algo_trader.strategy_files import find_strategy
 from algo_trader.wiring import BACKTEST_ACCOUNT, strategy_parameters, wire_backtest
 
@@ -57,7 +58,7 @@ SLIPPAGE = DecimalType(least=Decimal(0), most=Decimal(1))
     "reference",
     default="velez",
     show_default=True,
-    help="A registered name, or file.py:ClassName of your own.",
+    help="velez, or file.py:ClassName of your own.",
 )
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting for this run."
@@ -102,19 +103,19 @@ def command(
     names = checked_symbols(symbols)
     if first and last and first > last:
         raise ConfigError(f"--from {first} is after --to {last}: swap them")
-    for output in (decisions, report):
-        if output is not None and output.resolve() in {path.resolve() for path in paths}:
-            raise ConfigError(f"{output} is an input of this run: write the answer elsewhere")
+    require_outputs([decisions, report], paths, [reference.rpartition(":")[0], options.env_file])
     name, cls = find_strategy(reference)
     own: dict[str, Any] = {}
     rest = list(overrides)
     if slippage is not None:
         rest.append(f"costs.slippage_per_share={slippage}")
     if not issubclass(cls, Velez):
-        own, rest = strategy_overrides(rest, cls.hyperparameters)
-    settings = load_settings(
-        env_file=options.env_file, environ=os.environ, overrides=rest
-    ).settings
+        own, rest = strategy_overrides(rest, cls.parameters())
+    loaded = load_settings(env_file=options.env_file, environ=os.environ, overrides=rest)
+    settings = loaded.settings
+    for key, origin in loaded.origins.items():
+        if origin is Origin.SET and key.startswith("velez.") and not issubclass(cls, Velez):
+            raise ConfigError(f"{key} (--set) has no effect on strategy {name}: leave it out")
     if issubclass(cls, Velez) and not settings.velez.enabled:
         raise ConfigError("velez.enabled is false: set it to true, or name another --strategy")
     tape = read_tape(options, names, paths)
@@ -125,6 +126,8 @@ def command(
             f"{tape.days[0].session.date} to {tape.days[-1].session.date}"
         )
     require_fees(settings.cost_model(), period[0].session)
+    for symbol in sorted(set(names) - _traded(period, names)):
+        warn(options, f"{symbol} has no bar in this period: it does not trade")
     lines = AtomicLines(decisions)
     sink = _decision_sink(lines) if decisions else None
     parameters = strategy_parameters(cls, settings, own)
@@ -139,7 +142,8 @@ def command(
             warm_up,
             period,
             strategy=reference,
-            params=_params(settings.effective(), cls.hyperparameters, own),
+            params=_params(settings.effective(), cls, own),
+            bars_dropped=tape.dropped,
         )
     if report is not None:
         from algo_trader.backtest.report import html_report
@@ -167,9 +171,9 @@ def read_tape(options: Globals, symbols: list[str], paths: tuple[Path, ...]) -> 
     )
     loaded = load_bars(list(paths), symbols)
     if loaded.duplicates:
-        warn(options, f"{loaded.duplicates} rows stood twice and were dropped")
+        warn(options, f"rows that stood twice and were dropped: {loaded.duplicates}")
     tape = build_tape(loaded.bars, sessions)
-    missing = sorted(set(symbols) - _traded(tape))
+    missing = sorted(set(symbols) - _traded(tape.days, symbols))
     if missing:
         raise DataError(
             f"{', '.join(missing)}: no bar lies in a regular session of the exchange; "
@@ -178,11 +182,11 @@ def read_tape(options: Globals, symbols: list[str], paths: tuple[Path, ...]) -> 
     return tape
 
 
-def _traded(tape: Tape) -> set[str]:
-    """The symbols that have a bar in some regular session."""
+def _traded(days: Sequence[TapeDay], symbols: Sequence[str]) -> set[str]:
+    """The symbols that have a bar on these days."""
     found: set[str] = set()
-    for day in tape.days:
-        if len(found) == len(tape.symbols):
+    for day in days:
+        if len(found) == len(symbols):
             break
         for bars in day.minutes:
             found.update(bar.symbol for bar in bars)
@@ -197,6 +201,7 @@ def run(
     *,
     strategy: str,
     params: dict[str, Any],
+    bars_dropped: int,
 ) -> BacktestResult:
     """Run and measure, with a progress bar on a terminal."""
     terminal = sys.stderr
@@ -218,6 +223,9 @@ def run(
         params=params,
         bars=outcome.bars,
         candles=outcome.candles,
+        bars_dropped=bars_dropped,
+        signals_taken=runner.signals[None],
+        signals_refused={rule: runner.signals[rule] for rule in ALL_RULES if runner.signals[rule]},
         elapsed_s=elapsed,
         metrics=measure(outcome.trades, outcome.curve),
         trades=outcome.trades,
@@ -233,15 +241,15 @@ def _decision_sink(lines: AtomicLines) -> Callable[[DecisionLine], None]:
 
 
 def _params(
-    effective: dict[str, Any], defaults: Any, own: dict[str, Any]
+    effective: dict[str, Any], cls: type[Strategy], own: dict[str, Any]
 ) -> dict[str, Any]:
     """Every effective setting; a user's strategy shows its own parameters, not Velez's."""
-    if not own and defaults is Velez.hyperparameters:
+    if issubclass(cls, Velez):
         return effective
     shown = {key: value for key, value in effective.items() if key != "velez"}
     strategy = {
         key: str(value) if isinstance(value, Decimal) else value
-        for key, value in {**defaults, **own}.items()
+        for key, value in {**cls.parameters(), **own}.items()
     }
     return {"strategy": strategy, **shown}
 
@@ -253,7 +261,7 @@ def _warn_if_never_warm(options: Globals, runner: Runner) -> None:
             warn(
                 options,
                 f"{lane.symbol}: {lane.candles} candles, but {lane.name} needs {needed} before "
-                "its first signal: no trade was possible. Give more bars or an earlier --from",
+                "its first signal: no trade was possible. Give bars of earlier sessions",
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -12,12 +13,37 @@ import click
 
 from algo_trader.cli.main import Globals
 from algo_trader.core.errors import ConfigError
+from algo_trader.feeds.bars import SUFFIXES, files_of_bars
 
 
 def warn(options: Globals, message: str) -> None:
     """A warning on stderr, unless quiet was asked for."""
     if options.verbosity >= 0:
         click.echo(f"Warning: {message}", err=True)
+
+
+def require_outputs(
+    outputs: Sequence[Path | None], bars: Sequence[Path], others: Sequence[str | Path | None]
+) -> None:
+    """Before any work: every answer can be written, and none over an input or another answer.
+
+    `bars` are the paths of the input, folders included; `others` are further files of the run.
+    ConfigError names the path and the remedy.
+    """
+    taken = {file.resolve() for file in files_of_bars(bars)}
+    taken |= {Path(other).resolve() for other in others if other}
+    folders = {path.resolve() for path in bars if path.is_dir()}
+    for output in filter(None, outputs):
+        place = output.resolve()
+        if place in taken:
+            raise ConfigError(f"{output} is a file of this run already: write the answer elsewhere")
+        if place.parent in folders and place.name.lower().endswith(SUFFIXES):
+            raise ConfigError(
+                f"{output} would be read as bars by the next run: write it outside {output.parent}"
+            )
+        if not place.parent.is_dir() or not os.access(place.parent, os.W_OK):
+            raise ConfigError(f"cannot write {output}: {output.parent} is no folder to write in")
+        taken.add(place)
 
 
 class AtomicLines:

@@ -14,12 +14,18 @@ TRADES_SHOWN = 20
 
 def money(value: Decimal | None) -> str:
     """Dollars with two decimals, or a dash where undefined."""
-    return "-" if value is None else f"{value:,.2f}"
+    return "-" if value is None else _rounded(value, 2)
 
 
 def ratio(value: Decimal | None, digits: int = 2) -> str:
     """A ratio rounded for reading, or a dash."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else _rounded(value, digits)
+
+
+def _rounded(value: Decimal, digits: int) -> str:
+    """Rounded for reading, without the minus sign of a zero."""
+    shown = f"{value:,.{digits}f}"
+    return shown if shown.strip("-0.,") else shown.lstrip("-")
 
 
 def when(instant: Instant) -> str:
@@ -43,18 +49,19 @@ def columns(rows: Sequence[Sequence[str]], left: int = 1) -> str:
 def backtest_table(result: BacktestResult) -> str:
     """The whole answer of `backtest` as text."""
     m = result.metrics
-    won_lost = f"{m.winning_trades} / {m.losing_trades}"
+    even = m.total_trades - m.winning_trades - m.losing_trades
+    counts = f"{m.winning_trades} / {m.losing_trades} / {even}"
     symbols = " ".join(result.symbols)
     head = (
         f"{result.strategy} on {symbols}, {result.first} to {result.last}, "
         f"{result.interval_minutes}-minute candles\n"
         f"{result.bars:,} bars, {result.candles:,} candles in {result.elapsed_s:.2f} s "
-        f"({result.bars_per_s:,} bars/s)"
+        f"({result.bars_per_s:,} bars/s)\n{signals_line(result)}"
     )
     figures = columns(
         [
             ("final equity", money(m.final_equity), "trades", str(m.total_trades)),
-            ("total P&L", money(m.total_pnl), "won / lost", won_lost),
+            ("total P&L", money(m.total_pnl), "won / lost / even", counts),
             ("return", _percent(m.total_return), "win rate", _percent(m.win_rate)),
             ("max drawdown", money(m.max_drawdown), "profit factor", ratio(m.profit_factor)),
             ("max drawdown %", ratio(m.max_drawdown_pct), "average win", money(m.avg_win)),
@@ -91,9 +98,22 @@ def trades_table(trades: Sequence[Trade]) -> str:
 
 
 def price(value: Decimal) -> str:
-    """A price with its cents, or its hundredths of a cent below a dollar."""
-    return f"{value:.2f}" if value >= 1 else f"{value:.4f}"
+    """A price with its cents, and with two more digits where it has them."""
+    return f"{value:.2f}" if value == round(value, 2) else f"{value:.4f}"
+
+
+def signals_line(result: BacktestResult) -> str:
+    """How many signals there were, and which rules refused how many."""
+    refused = result.signals_refused
+    count = result.signals_taken + sum(refused.values())
+    line = f"{count:,} signals, {result.signals_taken:,} taken"
+    if refused:
+        rules = ", ".join(f"{rule} {number:,}" for rule, number in refused.items())
+        line += f", {sum(refused.values()):,} refused ({rules})"
+    if result.bars_dropped:
+        line += f"; {result.bars_dropped:,} bars outside regular hours left out"
+    return line
 
 
 def _percent(fraction: Decimal | None) -> str:
-    return "-" if fraction is None else f"{fraction * 100:.2f} %"
+    return "-" if fraction is None else f"{_rounded(fraction * 100, 2)} %"

@@ -8,6 +8,7 @@ history is. It knows no prices of the market: what positions are worth is `pnl`'
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -21,6 +22,7 @@ from algo_trader.core.types import (
     ZERO,
     Action,
     ClientOrderId,
+    DecisionId,
     ExitReason,
     Instant,
     Role,
@@ -68,6 +70,7 @@ class Book:
         self.halted: str | None = None
         self.session: date | None = None
         self._session_at: Instant = 0
+        self._numbers: Counter[tuple[DecisionId, Role]] = Counter()
         self.session_equity: Decimal | None = None
         self.realized_today: Decimal = ZERO
         self.trades_today: list[Trade] = []
@@ -110,6 +113,10 @@ class Book:
         except KeyError:
             raise CoreError(f"order {order_id} was never intended") from None
 
+    def next_number(self, decision: DecisionId, role: Role) -> int:
+        """The number of the decision's next order of that role, from 1: no id is used twice."""
+        return self._numbers[(decision, role)] + 1
+
     def in_order(self) -> list[Holding]:
         """The active holdings by symbol, then strategy."""
         if len(self.active) < 2:
@@ -138,6 +145,7 @@ class Book:
             for key, order in self.orders.items()
             if order.is_live or order.placed_at >= self._session_at
         }
+        self._numbers = Counter((o.decision, o.role) for o in self.orders.values())
         self._session_at = fact.at
 
     def _order_intended(self, fact: ev.OrderIntended) -> None:
@@ -156,11 +164,10 @@ class Book:
             self.resting += 1
         elif fact.role is Role.STOP:
             holding.stops.append(order)
-            holding.stop_count += 1
         else:
             holding.exits.append(order)
-            holding.exit_count += 1
         self.orders[order_id] = order
+        self._numbers[(fact.decision, fact.role)] += 1
         self.active[(fact.strategy, fact.request.symbol)] = holding
 
     def _order_moved(self, fact: ev.OrderFact) -> None:
@@ -219,25 +226,28 @@ class Book:
         buys = order.request.action is Action.BUY
         value = fact.qty * fact.price
         self.cash += (-value if buys else value) - fact.commission
-        holding.commission += fact.commission
-        if order.role is Role.ENTRY:
-            own = fact.qty if not holding.qty or holding.side is order.side else ZERO
-            if own:
+        fits = holding.side is order.side if holding.qty else order.role is Role.ENTRY
+        own = ZERO
+        if fits:
+            own = fact.qty if order.role is Role.ENTRY else min(fact.qty, holding.qty)
+            holding.commission += fact.commission
+            if order.role is Role.ENTRY:
                 self._open(holding, order, own, fact)
-        else:
-            own = min(fact.qty, holding.qty)
-            if own:
+            else:
                 is_stop = order.role is Role.STOP
                 reason = ExitReason.STOP_LOSS if is_stop else holding.exit_reason
                 self._close(holding, own, fact, reason or ExitReason.STRATEGY)
         if own < fact.qty:
-            self._book_stray(order, fact.qty - own, fact)
+            self._book_stray(order, fact.qty - own, fact, ZERO if own else fact.commission)
         self._keep_active(holding)
 
-    def _book_stray(self, order: Order, qty: Decimal, fact: ev.OrderFilled) -> None:
+    def _book_stray(
+        self, order: Order, qty: Decimal, fact: ev.OrderFilled, commission: Decimal
+    ) -> None:
         """Shares beyond what a holding has: executions are never illegal, so they get an owner."""
         side = Side.LONG if order.request.action is Action.BUY else Side.SHORT
         stray = self.holding(EXTERNAL, order.request.symbol)
+        stray.commission += commission
         if stray.qty and stray.side is not side:
             closed = min(qty, stray.qty)
             self._close(stray, closed, fact, ExitReason.OPERATOR)
@@ -261,9 +271,7 @@ class Book:
             holding.opened_at = fact.at
             if holding.strategy != EXTERNAL:
                 holding.side = order.side
-            if holding.decision != order.decision:
-                holding.decision = order.decision
-                holding.stop_count = holding.exit_count = 0
+            holding.decision = order.decision
         holding.qty += qty
         holding.entry_qty += qty
         holding.entry_value += qty * fact.price

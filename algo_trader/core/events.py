@@ -173,7 +173,8 @@ class OrderFilled(OrderFact):
             value = getattr(self, name)
             if not (isinstance(value, Decimal) and value.is_finite() and value > ZERO):
                 raise CoreError(f"a fill of {self.order_id} with {name} {value!r} cannot be")
-        if self.cum_qty < self.qty or not isinstance(self.commission, Decimal):
+        costs = self.commission
+        if self.cum_qty < self.qty or not (isinstance(costs, Decimal) and costs.is_finite()):
             raise CoreError(f"a fill of {self.order_id} contradicts itself: {self}")
 
 

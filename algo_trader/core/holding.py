@@ -25,8 +25,7 @@ class Holding:
     still held) are negative for a short position. `stop_price` is the wanted protective price (fact
     StopSet), `exit_reason` a decided close. `quiet_until` ends the life of the last expired entry;
     `is_remnant` says that the entry was canceled after only a part of it had filled; `refusals`
-    counts reducing orders the broker refused since the position opened. `stop_count` and
-    `exit_count` number the decision's orders.
+    counts reducing orders the broker refused while no stop was working.
     """
 
     __slots__ = (
@@ -36,7 +35,6 @@ class Holding:
         "entry",
         "entry_qty",
         "entry_value",
-        "exit_count",
         "exit_qty",
         "exit_reason",
         "exit_value",
@@ -49,7 +47,6 @@ class Holding:
         "retry_at",
         "side",
         "signed_qty",
-        "stop_count",
         "stop_price",
         "stops",
         "strategy",
@@ -62,8 +59,6 @@ class Holding:
         self.entry: Order | None = None
         self.stops: list[Order] = []
         self.exits: list[Order] = []
-        self.stop_count = 0
-        self.exit_count = 0
         self.quiet_until: Instant = 0
         self.side = Side.LONG
         self.decision = DecisionId("")

@@ -96,6 +96,7 @@ TRANSITIONS: dict[OrderState, dict[type, OrderState]] = {
     S.FILLED: {
         OrderAccepted: S.FILLED,  # The acknowledgement that the last fill outran.
         CancelRefused: S.FILLED,  # The cancel that a fill outran.
+        OrderFilled: S.FILLED,  # More than was ordered: executions are never illegal.
     },
     S.CANCELED: {
         PartialFill: S.CANCELED,  # A fill that crossed the cancel on the wire: it still counts.
@@ -131,8 +132,9 @@ class Order:
     """One order and where it stands. Changed only by `advance`.
 
     `is_live` says whether it may still fill, as far as we know; `is_unknown` that an answer is
-    missing; `fills` are the spans of cumulative quantity that were counted, and `cancel_after` is
-    when a refused cancel may be asked for again.
+    missing; `ended` how its time at the broker was ended, even if a fill came after; `fills` are
+    the spans of cumulative quantity that were counted; `cancel_after` is when a refused cancel may
+    be asked for again.
     """
 
     __slots__ = (
@@ -140,6 +142,7 @@ class Order:
         "cancel_after",
         "cancel_reason",
         "decision",
+        "ended",
         "expires_at",
         "filled_value",
         "fills",
@@ -174,6 +177,7 @@ class Order:
         self.cancel_reason: str | None = None
         self.last_error: str | None = None
         self.is_live = True
+        self.ended: OrderState | None = None
         self.is_unknown = False
         self.fills: list[tuple[Decimal, Decimal]] = []
         self.cancel_after: Instant = 0
@@ -215,18 +219,18 @@ def is_echo(order: Order, fact: OrderFact) -> bool:
         case OrderAccepted():
             return order.broker_id == fact.broker_id
         case OrderFilled():
-            first, last = fact.cum_qty - fact.qty, fact.cum_qty
-            return any(begin <= first and last <= end for begin, end in order.fills)
+            return _is_counted(order, fact)
         case OrderCanceled():
-            return order.state is S.CANCELED
+            return order.ended is S.CANCELED
         case OrderReplaced():
             return order.replaced_by == fact.replaced_by
         case OrderExpired():
-            return order.state is S.EXPIRED
+            return order.ended is S.EXPIRED
         case OrderRefused():
             return order.state is S.REJECTED
         case OutcomeUnknown():
-            return order.broker_id is not None  # An answer came after all, on another channel.
+            # An answer came after all, on another channel.
+            return order.broker_id is not None or bool(order.fills) or not order.is_live
     return False
 
 
@@ -239,7 +243,9 @@ def advance(order: Order, fact: OrderFact) -> Order:
     state = next_state(order, fact)
     _require_consistent(order, fact)
     order.state = state
-    order.is_live = order.state in LIVE
+    order.is_live = state in LIVE
+    if state is S.CANCELED or state is S.EXPIRED:
+        order.ended = state
     match fact:
         case OrderAccepted():
             order.broker_id = fact.broker_id
@@ -263,6 +269,15 @@ def advance(order: Order, fact: OrderFact) -> Order:
         case OrderRefused():
             order.last_error = fact.message
     return order
+
+
+def _is_counted(order: Order, fact: OrderFilled) -> bool:
+    """Whether the fill's whole span was counted, in one piece or in several."""
+    at = fact.cum_qty - fact.qty
+    for begin, end in sorted(order.fills):
+        if begin <= at < end:
+            at = end
+    return at >= fact.cum_qty
 
 
 def _require_consistent(order: Order, fact: OrderFact) -> None:

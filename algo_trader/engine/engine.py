@@ -14,7 +14,6 @@ the process. Nothing here waits, and time comes only inside inputs.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
@@ -69,10 +68,9 @@ class Engine:
         self.has_line = False
         self._line: tuple[Lane, Candle, object, str] | None = None
         self._lane_of = {(lane.name, lane.symbol): lane for lane in self.lanes}
-        self._lanes_on: defaultdict[Symbol, list[tuple[Lane, Callable[[Bar], bool]]]]
-        self._lanes_on = defaultdict(list)
+        self._lanes_on: dict[Symbol, list[tuple[Lane, Callable[[Bar], bool]]]] = {}
         for lane in self.lanes:
-            self._lanes_on[lane.symbol].append((lane, lane.builder.add))
+            self._lanes_on.setdefault(lane.symbol, []).append((lane, lane.builder.add))
         self._now: Instant = 0
         self._closes_at: Instant = 0
         self._flatten_from: Instant = 0
@@ -141,7 +139,11 @@ class Engine:
         for bar in bars:
             symbol = bar[0]
             marks[symbol] = bar[5]
-            for lane, add in lanes_on[symbol]:
+            try:
+                lanes = lanes_on[symbol]
+            except KeyError:
+                continue  # Held perhaps, but no longer traded: the mark is all it needs.
+            for lane, add in lanes:
                 if add(bar):
                     due.append(lane)
         if len(bars) < self._symbols:
@@ -156,7 +158,9 @@ class Engine:
             self._pnl_moved = False
             self.equity_marked = book.cash
             self._breakers.check_daily_loss(start)
-        self._now = now = max(start + MINUTE, self._now)
+        now = start + MINUTE
+        if now > self._now:
+            self._now = now
         if book.resting or now >= self._alarm_at:
             self._pass_time(now)
         hands = self._hands
@@ -170,7 +174,10 @@ class Engine:
         if not ready:
             del self.due[0]
         lane.candles += 1
-        indicators = lane.indicators.update(candle)
+        try:
+            indicators = lane.indicators.update(candle)
+        except (Exception, SystemExit) as error:  # A user's indicators may raise anything.
+            raise lane.blame(candle.start, error) from error
         holding = lane.holding
         signal = NOT_EVALUATED
         if self._now >= lane.flatten_at:
@@ -230,7 +237,10 @@ class Engine:
         self._line = None
         self.has_line = False
         events, lane.events = lane.events, []
-        label = lane.strategy.label(candle)
+        try:
+            label = lane.strategy.label(candle)
+        except (Exception, SystemExit) as error:  # A user's code may raise anything.
+            raise lane.blame(candle.start, error) from error
         self._sink(
             DecisionLine(lane.name, candle, indicators, label, signal, events, lane.holding)
         )

@@ -14,7 +14,7 @@ from algo_trader.core import events as ev
 from algo_trader.core import work
 from algo_trader.core.book import Book
 from algo_trader.core.holding import Holding
-from algo_trader.core.types import ExitReason, Instant, Symbol
+from algo_trader.core.types import ExitReason, Instant, Role, Symbol
 from algo_trader.engine.decisions import Event, event_of
 from algo_trader.engine.protect import close_order, stop_order
 
@@ -64,14 +64,15 @@ class Hands:
         for todo in work.remaining(self._book, holding, now):
             if isinstance(todo, work.CancelOrder):
                 self.cancel(todo, now)
-            elif isinstance(todo, work.PlaceStop):
-                self.send(stop_order(holding, todo.qty, todo.price, now))
-            elif isinstance(todo, work.MoveStop):
-                self.send(stop_order(holding, todo.qty, todo.price, now, todo.order_id))
-            else:
+            elif isinstance(todo, work.CloseOut):
                 if holding.exit_reason is None:
                     self.exit(holding, todo.reason, now)
-                self.send(close_order(holding, todo.qty, now))
+                number = self._book.next_number(holding.decision, Role.EXIT)
+                self.send(close_order(holding, todo.qty, now, number))
+            else:
+                number = self._book.next_number(holding.decision, Role.STOP)
+                moved = todo.order_id if isinstance(todo, work.MoveStop) else None
+                self.send(stop_order(holding, todo.qty, todo.price, now, number, moved))
 
     def exit(self, holding: Holding, reason: ExitReason, now: Instant) -> None:
         """Decide that a position is to be closed."""

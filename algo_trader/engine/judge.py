@@ -21,12 +21,15 @@ from algo_trader.engine.desk import decide, is_bad_risk, on_tick
 from algo_trader.engine.hands import Hands
 from algo_trader.engine.lane import Lane
 from algo_trader.risk.limits import RiskLimits
-from algo_trader.strategies.base import Exit, KeepStop, MoveStop, Signal
+from algo_trader.strategies.base import Exit, Hold, KeepStop, MoveStop, Signal
 
 SIGNAL = "SIGNAL"
 LATE_CANDLE = "LATE_CANDLE"
 SESSION_CUTOFF = "SESSION_CUTOFF"
 BAD_RISK = "BAD_RISK"
+
+PRICE_LIMIT = Decimal(10**9)
+"""No price of a stock is beyond this; what is comes from a mistake."""
 
 
 class Judge:
@@ -57,6 +60,8 @@ class Judge:
             raise lane.blame(candle.start, error) from error
         if isinstance(signal, str):
             return signal
+        if not isinstance(signal, Signal):
+            raise _bad_answer(lane, candle, "signal", signal)
         _check_prices(lane, candle, signal.entry, signal.stop)
         expires_at = candle.end + lane.entry_life_s
         if candle.late:
@@ -80,12 +85,16 @@ class Judge:
             raise lane.blame(candle.start, error) from error
         if isinstance(answer, MoveStop):
             _check_prices(lane, candle, answer.price)
+            if not answer.price.is_finite():
+                raise _bad_answer(lane, candle, "manage", answer)
             self._move_stop(lane, holding, answer.price, now)
         elif isinstance(answer, KeepStop):
             _note_kept(lane, holding)
         elif isinstance(answer, Exit):
             self._hands.exit(holding, answer.reason, now)
             self._hands.settle(holding, now)
+        elif not isinstance(answer, Hold):
+            raise _bad_answer(lane, candle, "manage", answer)
 
     def _place(
         self, lane: Lane, candle: Candle, signal: Signal, now: Instant, expires_at: Instant
@@ -132,9 +141,18 @@ def _note_kept(lane: Lane, holding: Holding) -> None:
 
 def _check_prices(lane: Lane, candle: Candle, *prices: object) -> None:
     for price in prices:
-        if not isinstance(price, Decimal):
+        if not (
+            isinstance(price, Decimal) and (not price.is_finite() or abs(price) < PRICE_LIMIT)
+        ):
             raise StrategyError(
                 f"strategy {lane.name} gave the price {price!r} at candle {lane.candles} of "
                 f"{lane.symbol} ({iso(candle.start)}): prices are Decimal, such as "
                 "bar.high or Decimal('1.25')"
             )
+
+
+def _bad_answer(lane: Lane, candle: Candle, method: str, answer: object) -> StrategyError:
+    return StrategyError(
+        f"strategy {lane.name}: {method} returned {answer!r} at candle {lane.candles} of "
+        f"{lane.symbol} ({iso(candle.start)}); docs/strategies.md says what it may return"
+    )

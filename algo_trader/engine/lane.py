@@ -13,6 +13,7 @@ from algo_trader.core.candles import CandleBuilder
 from algo_trader.core.errors import StrategyError
 from algo_trader.core.holding import Holding
 from algo_trader.core.types import MINUTE, Instant, Session, Symbol, iso
+from algo_trader.indicators import IndicatorSource
 from algo_trader.strategies.base import Strategy
 
 PACKAGE = __file__.removesuffix("engine/lane.py")
@@ -46,13 +47,19 @@ class Lane:
         self.strategy = strategy
         self.holding = holding
         self.builder = CandleBuilder(strategy.symbol, strategy.candle_interval_minutes)
-        self.indicators = strategy.indicators()
+        self.candles = 0
+        self.indicators = self._make_indicators()
         self.interval_s = strategy.candle_interval_minutes * MINUTE
         self.entry_life_s = strategy.entry_expiry_candles * self.interval_s
         self.flatten_at: Instant = 0
-        self.candles = 0
         self.tells = False
         self.events: list[dict[str, Any]] = []
+
+    def _make_indicators(self) -> IndicatorSource:
+        try:
+            return self.strategy.indicators()
+        except (Exception, SystemExit) as error:  # A user's code may raise anything.
+            raise self.blame(0, error) from error
 
     @property
     def key(self) -> tuple[Symbol, str]:

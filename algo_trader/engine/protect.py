@@ -26,12 +26,13 @@ def stop_order(
     qty: Decimal,
     price: Decimal,
     now: Instant,
+    number: int,
     replaces: ClientOrderId | None = None,
 ) -> OrderIntended:
-    """A protective stop over `qty` shares. Good till canceled: a day order would vanish at the
-    close.
+    """The decision's `number`th protective stop, over `qty` shares.
+
+    Good till canceled: a day order would vanish at the close.
     """
-    number = holding.stop_count + 1
     request = OrderRequest(
         order_id(holding.decision, Role.STOP, number),
         holding.symbol,
@@ -45,10 +46,10 @@ def stop_order(
     return _intended(holding, Role.STOP, request, now, replaces)
 
 
-def close_order(holding: Holding, qty: Decimal, now: Instant) -> OrderIntended:
-    """A market order that closes `qty` shares."""
+def close_order(holding: Holding, qty: Decimal, now: Instant, number: int) -> OrderIntended:
+    """The decision's `number`th market order that closes `qty` shares."""
     request = OrderRequest(
-        order_id(holding.decision, Role.EXIT, holding.exit_count + 1),
+        order_id(holding.decision, Role.EXIT, number),
         holding.symbol,
         closing_action(holding.side),
         OrderType.MARKET,

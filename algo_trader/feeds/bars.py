@@ -66,7 +66,7 @@ def load_bars(
                 f"symbol {symbol!r} is not one: write a capital letter, then up to nine capitals, "
                 "digits or dots"
             )
-    files = _files(paths)
+    files = files_of_bars(paths)
     shelf = Shelf(symbols)
     rows_read = 0
     for file in files:
@@ -87,7 +87,7 @@ def _after(progress: Progress | None, rows_before: int) -> Progress:
     return report
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
+def files_of_bars(paths: Sequence[Path]) -> list[Path]:
     """The files to read, those of a folder by name; DataError for a path that leads to none."""
     if not paths:
         raise DataError("no bars: name at least one file or folder of bars")

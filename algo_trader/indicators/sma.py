@@ -83,6 +83,9 @@ class SmaPair:
 
 
 def exact_share(count: int) -> Decimal | None:
-    """1 / count if that is an exact decimal, else None."""
-    share = Decimal(1) / count
-    return share if share * count == 1 else None
+    """1 / count if that is an exact decimal, else None: count must have no factor but 2 and 5."""
+    rest = count
+    for factor in (2, 5):
+        while rest % factor == 0:
+            rest //= factor
+    return Decimal(1) / count if rest == 1 else None

@@ -121,6 +121,9 @@ RULES: Sequence[Rule] = (
 
 QTY_ZERO = "QTY_ZERO"
 
+ALL_RULES = (*(rule.name for rule in RULES), QTY_ZERO)
+"""Every reason for which a signal may be refused, in the order of the checks."""
+
 
 def first_refusal(view: RiskView, limits: RiskLimits) -> str | None:
     """The name of the first rule that refuses, or None."""

@@ -95,6 +95,16 @@ HOLD = Hold()
 KEEP_STOP = KeepStop()
 
 
+ENGINE_PARAMETERS = (
+    "candle_interval_minutes",
+    "entry_expiry_candles",
+    "flatten_minutes_before_close",
+    "sma_fast",
+    "sma_slow",
+)
+"""Parameters that steer the engine; every strategy has them, declared or not."""
+
+
 class CandleLabel(NamedTuple):
     """How a strategy reads a candle: GREEN, RED or NEUTRAL, and whether it is strong."""
 
@@ -123,6 +133,11 @@ class Strategy(ABC):
         self.symbol = symbol
         for name, value in {**self.hyperparameters, **parameters}.items():
             setattr(self, name, value)
+
+    @classmethod
+    def parameters(cls) -> dict[str, Any]:
+        """Every parameter that may be set, with its default: the engine's and its own."""
+        return {name: getattr(cls, name) for name in ENGINE_PARAMETERS} | dict(cls.hyperparameters)
 
     def indicators(self) -> IndicatorSource:
         """A fresh source of the indicators this strategy wants; by default two averages."""

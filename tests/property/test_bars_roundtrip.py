@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algo_trader.core.errors import DataError
@@ -104,6 +104,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@settings(deadline=None)
 @given(bars=bar_lists, chance=st.randoms(use_true_random=False))
 def test_csv_round_trip(bars: list[Bar], chance: random.Random) -> None:
     """Goal: any order of rows and columns, any way to write a number, doubles, two files."""
@@ -119,6 +120,7 @@ def test_csv_round_trip(bars: list[Bar], chance: random.Random) -> None:
     assert loaded.duplicates == len(doubled) - len(bars)
 
 
+@settings(deadline=None)
 @given(
     bars=bar_lists,
     chance=st.randoms(use_true_random=False),
@@ -144,6 +146,7 @@ def test_parquet_round_trip_equals_csv(
             assert some == {symbol: loaded.bars[symbol] for symbol in sorted(wanted)}
 
 
+@settings(deadline=None)
 @given(value=st.floats(min_value=1e-9, max_value=1e12), single=st.booleans())
 def test_a_float_becomes_its_shortest_text(value: float, single: bool) -> None:
     """Goal: Decimal(repr(x)) for any float64, and numpy's shortest text for any float32."""
@@ -172,6 +175,7 @@ def break_number(bar: Bar, chance: random.Random) -> tuple[str, str]:
     return field, chance.choice(texts)
 
 
+@settings(deadline=None)
 @given(bars=bar_lists, chance=st.randoms(use_true_random=False))
 def test_one_wrong_number_is_found_wherever_it_is(bars: list[Bar], chance: random.Random) -> None:
     """Goal: file, line and field of the only fault, in CSV and in Parquet of texts."""
