@@ -14,6 +14,7 @@ then makes trends. SYNC is thinly traded: some of its minutes have no bar.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -184,9 +185,15 @@ def sample(seed: int) -> dict[str, bytes]:
 
 def main(arguments: list[str]) -> None:
     """Write the sample to the folder given, else to data/sample."""
-    if len(arguments) > 1:
-        sys.exit("usage: make_sample.py [FOLDER]")
-    folder = Path(arguments[0]) if arguments else Path(__file__).parent / "sample"
+    parser = argparse.ArgumentParser(description="Write the bundled sample of made-up bars.")
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path(__file__).parent / "sample",
+        help="where to write it; data/sample by default",
+    )
+    folder: Path = parser.parse_args(arguments).folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in sample(SEED).items():
         (folder / name).write_bytes(content)

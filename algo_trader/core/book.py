@@ -70,7 +70,7 @@ class Book:
         self.halted: str | None = None
         self.session: date | None = None
         self._session_at: Instant = 0
-        self._numbers: Counter[tuple[DecisionId, Role]] = Counter()
+        self._numbers: dict[tuple[DecisionId, Role], int] = {}
         self.session_equity: Decimal | None = None
         self.realized_today: Decimal = ZERO
         self.trades_today: list[Trade] = []
@@ -115,7 +115,7 @@ class Book:
 
     def next_number(self, decision: DecisionId, role: Role) -> int:
         """The number of the decision's next order of that role, from 1: no id is used twice."""
-        return self._numbers[(decision, role)] + 1
+        return self._numbers.get((decision, role), 0) + 1
 
     def in_order(self) -> list[Holding]:
         """The active holdings by symbol, then strategy."""
@@ -145,7 +145,7 @@ class Book:
             for key, order in self.orders.items()
             if order.is_live or order.placed_at >= self._session_at
         }
-        self._numbers = Counter((o.decision, o.role) for o in self.orders.values())
+        self._numbers = dict(Counter((o.decision, o.role) for o in self.orders.values()))
         self._session_at = fact.at
 
     def _order_intended(self, fact: ev.OrderIntended) -> None:
@@ -167,7 +167,8 @@ class Book:
         else:
             holding.exits.append(order)
         self.orders[order_id] = order
-        self._numbers[(fact.decision, fact.role)] += 1
+        key = (fact.decision, fact.role)
+        self._numbers[key] = self._numbers.get(key, 0) + 1
         self.active[(fact.strategy, fact.request.symbol)] = holding
 
     def _order_moved(self, fact: ev.OrderFact) -> None:

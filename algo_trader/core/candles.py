@@ -38,12 +38,12 @@ class CandleBuilder:
 
     __slots__ = (
         "_close",
+        "_closed_until",
         "_first",
         "_high",
         "_last_minute",
         "_low",
         "_opens_at",
-        "_seen",
         "_span",
         "_volume",
         "ready",
@@ -59,7 +59,7 @@ class CandleBuilder:
         self.window_end: Instant = 0
         self._span = interval_minutes * MINUTE
         self._opens_at: Instant = 0
-        self._seen: Instant = 0
+        self._closed_until: Instant = 0
         self._last_minute: Instant = 0
         self._first: Decimal = ZERO
         self._high: Decimal = ZERO
@@ -75,9 +75,6 @@ class CandleBuilder:
     def add(self, bar: Bar) -> bool:
         """Take one bar of the present session; True when a candle is ready."""
         start = bar[1]
-        if start <= self._seen:
-            return bool(self.ready)  # A minute seen already, or of a window that is closed.
-        self._seen = start
         end = self.window_end
         if start < end:
             if bar[3] > self._high:
@@ -87,6 +84,8 @@ class CandleBuilder:
             self._close = bar[5]
             self._volume += bar[6]
         else:
+            if start < self._closed_until:
+                return bool(self.ready)  # A bar of a window that is closed already: too late.
             if end:
                 self._finish(True)
             span = self._span
@@ -120,5 +119,5 @@ class CandleBuilder:
             late,
         )
         self.ready.append(tuple.__new__(Candle, candle))
-        self._seen = end - 1
+        self._closed_until = end
         self.window_end = 0

@@ -241,7 +241,12 @@ def advance(order: Order, fact: OrderFact) -> Order:
     if is_echo(order, fact):
         return order
     state = next_state(order, fact)
-    _require_consistent(order, fact)
+    if isinstance(fact, OrderFilled):
+        _require_no_overlap(order, fact)
+    elif isinstance(fact, OrderAccepted) and order.broker_id not in (None, fact.broker_id):
+        raise IllegalTransition(
+            f"order {order.order_id} is {order.broker_id} at the broker, not {fact.broker_id}"
+        )
     order.state = state
     order.is_live = state in LIVE
     if state is S.CANCELED or state is S.EXPIRED:
@@ -280,15 +285,10 @@ def _is_counted(order: Order, fact: OrderFilled) -> bool:
     return at >= fact.cum_qty
 
 
-def _require_consistent(order: Order, fact: OrderFact) -> None:
-    """What no table shows: one broker id for life, and executions that do not overlap."""
-    if isinstance(fact, OrderAccepted) and order.broker_id not in (None, fact.broker_id):
+def _require_no_overlap(order: Order, fact: OrderFilled) -> None:
+    """A fill that was counted in part cannot be counted again."""
+    first, last = fact.cum_qty - fact.qty, fact.cum_qty
+    if any(first < end and begin < last for begin, end in order.fills):
         raise IllegalTransition(
-            f"order {order.order_id} is {order.broker_id} at the broker, not {fact.broker_id}"
+            f"order {order.order_id}: a fill of {fact.qty} up to {last} overlaps one counted"
         )
-    if isinstance(fact, OrderFilled):
-        first, last = fact.cum_qty - fact.qty, fact.cum_qty
-        if any(first < end and begin < last for begin, end in order.fills):
-            raise IllegalTransition(
-                f"order {order.order_id}: a fill of {fact.qty} up to {last} overlaps one counted"
-            )

@@ -134,7 +134,10 @@ class Engine:
         return self._hands.step()
 
     def on_minute(self, start: Instant, bars: Sequence[Bar]) -> Step:
-        """Steps 2 to 2c: the minute that began at `start` is over and these are its bars."""
+        """Steps 2 to 2c: the minute that began at `start` is over and these are its bars.
+
+        Minutes come in ascending order; a symbol's bar comes once.
+        """
         marks, lanes_on, due, book = self.marks, self._lanes_on, self.due, self.book
         for bar in bars:
             symbol = bar[0]
@@ -158,9 +161,7 @@ class Engine:
             self._pnl_moved = False
             self.equity_marked = book.cash
             self._breakers.check_daily_loss(start)
-        now = start + MINUTE
-        if now > self._now:
-            self._now = now
+        self._now = now = start + MINUTE
         if book.resting or now >= self._alarm_at:
             self._pass_time(now)
         hands = self._hands
@@ -326,14 +327,15 @@ class Engine:
                 self._breakers.check_streak(report.at)
         if holding.is_active:
             self._hands.settle(holding, self._now)
-        self._halt_on_stray(order, report)
+        if isinstance(report, ev.OrderFilled):
+            self._halt_on_stray(order, report)
         # The strategy hears of it last: whatever its own code does, the position is protected.
         if lane is not None and holding.qty and not was_held:
             lane.tell_opened()
         elif lane is not None and was_held and not holding.qty:
             lane.tell_closed(report.at)
 
-    def _halt_on_stray(self, order: Order, report: ev.Report) -> None:
+    def _halt_on_stray(self, order: Order, report: ev.OrderFilled) -> None:
         """Shares that belong to no strategy of ours stop all new risk until an operator looks."""
         symbol = order.request.symbol
         stray = self.book.holdings.get((EXTERNAL, symbol))
