@@ -187,7 +187,9 @@ class Book:
         if order.role is Role.ENTRY:
             if holding.entry is order:
                 holding.entry = None
-                self.resting -= 1
+            else:
+                holding.late.remove(order)
+            self.resting -= 1
             expired = order.state is OrderState.EXPIRED or order.cancel_reason == EXPIRED
             if order.qty_filled:
                 holding.is_remnant = order.qty_open > 0
@@ -209,9 +211,8 @@ class Book:
         key = (order.strategy, order.request.symbol)
         holding = self.holdings[key]
         if order.role is Role.ENTRY:
-            if holding.entry is None:
-                self.resting += 1
-            holding.entry = order
+            holding.late.append(order)
+            self.resting += 1
         elif order.role is Role.STOP:
             holding.stops.append(order)
         else:

@@ -24,8 +24,9 @@ class Holding:
     `qty` is unsigned, `side` says which way; `signed_qty` and `cost` (entry value of the shares
     still held) are negative for a short position. `stop_price` is the wanted protective price (fact
     StopSet), `exit_reason` a decided close. `quiet_until` ends the life of the last expired entry;
-    `is_remnant` says that the entry was canceled after only a part of it had filled; `refusals`
-    counts reducing orders the broker refused while no stop was working.
+    `is_remnant` says that the entry was canceled after only a part of it had filled; `late` holds
+    entries that appeared at the broker after we gave up on them; `refusals` counts reducing orders
+    the broker refused while no stop was working.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class Holding:
         "exit_value",
         "exits",
         "is_remnant",
+        "late",
         "opened_at",
         "qty",
         "quiet_until",
@@ -57,6 +59,7 @@ class Holding:
         self.strategy = strategy
         self.symbol = symbol
         self.entry: Order | None = None
+        self.late: list[Order] = []
         self.stops: list[Order] = []
         self.exits: list[Order] = []
         self.quiet_until: Instant = 0
@@ -89,7 +92,7 @@ class Holding:
     @property
     def is_active(self) -> bool:
         """Whether there is a position or any live order."""
-        return bool(self.qty or self.entry or self.stops or self.exits)
+        return bool(self.qty or self.entry or self.stops or self.exits or self.late)
 
     @property
     def avg_entry_price(self) -> Decimal:

@@ -3,7 +3,8 @@
 A process that has run for a week and one that has just come back ask the same question here and
 get the same answer. The rules, in the order they are applied:
 
-* an entry whose time is up, that a tripped limit forbids, or that has filled in part, is canceled;
+* an entry whose time is up, that a tripped limit forbids, or that has filled in part, is canceled,
+  and so is one that appeared at the broker after we gave up on it;
 * a flat holding keeps no protective or closing order;
 * a decided exit cancels the stop, waits for the proof, then closes at market;
 * a reducing order that was refused is tried again after a pause; a stop refused twice gives way to
@@ -25,6 +26,7 @@ from algo_trader.core.types import ClientOrderId, ExitReason, Instant
 
 DAILY_LOSS = "DAILY_LOSS"
 PARTIAL_FILL = "PARTIAL_FILL"
+LATE = "LATE"
 EXIT = "EXIT"
 NO_POSITION = "NO_POSITION"
 COVERED = "COVERED"
@@ -72,13 +74,14 @@ def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
         reason = _entry_ends(book, entry, now)
         if reason and _may_cancel(entry, now):
             todo.append(CancelOrder(entry.order_id, reason))
+    todo.extend(CancelOrder(o.order_id, LATE) for o in holding.late if _may_cancel(o, now))
     if not holding.qty:
         todo.extend(
             CancelOrder(order.order_id, NO_POSITION)
             for order in (*holding.stops, *holding.exits)
             if _may_cancel(order, now)
         )
-    elif holding.exits or entry is not None or now < holding.retry_at:
+    elif holding.exits or entry or holding.late or now < holding.retry_at:
         pass  # The close is on its way, an entry must go first, or the broker has just refused.
     elif holding.exit_reason is not None:
         todo.extend(_close(holding, holding.exit_reason, now))

@@ -186,8 +186,8 @@ class Engine:
         elif holding.qty:
             if candle.end > holding.opened_at and holding.exit_reason is None:
                 self._judge.manage(lane, candle, indicators, self._now)
-        elif not (holding.entry or holding.stops or holding.exits) and (
-            candle.start >= holding.quiet_until
+        elif candle.start >= holding.quiet_until and not (
+            holding.entry or holding.stops or holding.exits or holding.late
         ):
             signal = self._judge.evaluate(lane, candle, indicators, self._now)
         if self._sink is not None:

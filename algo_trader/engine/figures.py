@@ -54,13 +54,15 @@ def risk_view(book: Book, marks: Marks, symbol: Symbol, *, is_ready: bool) -> Ri
             if holding.side is Side.SHORT:
                 # Short proceeds (a negative cost) and the price to cover are not spendable.
                 buying_power += holding.cost + position
-        elif entry is not None:
+        elif entry is not None or holding.late:
             resting += 1
-        if entry is not None:
-            request = entry.request
-            buying_power -= entry.qty_open * (request.stop_price or request.limit_price or UNKNOWN)
+        for order in (entry, *holding.late):
+            if order is not None:
+                request = order.request
+                price = request.stop_price or request.limit_price or UNKNOWN
+                buying_power -= order.qty_open * price
         if holding.symbol == symbol:
-            orders = (entry, *holding.stops, *holding.exits)
+            orders = (entry, *holding.late, *holding.stops, *holding.exits)
             is_unknown = is_unknown or any(order.is_unknown for order in orders if order)
     return RiskView(
         halted=book.halted is not None,

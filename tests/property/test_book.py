@@ -399,7 +399,7 @@ def test_shares_and_counts_are_those_of_the_street(seed: int) -> None:
         assert ours.qty == held.qty
         assert ours.signed_qty == (held.qty if held.side is Side.LONG else -held.qty)
         live = [ours.entry] if ours.entry else []
-        live += [*ours.stops, *ours.exits]
+        live += [*ours.late, *ours.stops, *ours.exits]
         assert {order.order_id for order in live} == {ticket.id for ticket in held.live}
         assert all(order.is_live for order in live)
         assert ours.is_active == ((STRATEGY, symbol) in book.active)

@@ -329,3 +329,23 @@ def test_what_is_left_to_do(facts: Sequence[ev.Fact], now: int, wanted: list[Tod
     holding = book.holding("s", "X")
     assert remaining(book, holding, now) == wanted
     assert remaining(book, holding, now) == wanted
+
+
+def test_an_entry_that_appears_late_is_adopted_and_canceled() -> None:
+    """Goal: an order we had given up on never rests unseen beside another entry.
+
+    Method: give up on one entry, place a second, then let the first appear at the broker.
+    """
+    book = book_of(
+        [
+            *sent(ENTRY, Role.ENTRY),
+            ev.OutcomeUnknown(at=2, order_id=ENTRY, detail="timeout"),
+            ev.OrderAbandoned(at=40, order_id=ENTRY, reason="absent"),
+            *working(AGAIN, Role.ENTRY),
+            ev.OrderAccepted(at=60, order_id=ENTRY, broker_id=BrokerOrderId("b")),
+        ]
+    )
+    holding = book.holding("s", "X")
+    assert holding.entry is book.order(AGAIN)
+    assert book.resting == 2
+    assert remaining(book, holding, 70) == [CancelOrder(ENTRY, "LATE")]
