@@ -15,6 +15,7 @@ WORKDIR /app
 COPY pyproject.toml uv.lock README.md ./
 RUN uv sync --locked --no-dev --no-install-project
 COPY algo_trader ./algo_trader
+COPY alembic ./alembic
 COPY data/sample ./data/sample
 RUN uv sync --locked --no-dev --no-editable
 

@@ -1,0 +1,6 @@
+"""The ledger: facts appended durably, projections written beside them, and the proof that they
+agree.
+
+Owns the SQLite files. Knows no broker and decides nothing: it stores what the engine recorded and
+hands it back exactly. Import from the modules; nothing heavy is imported here.
+"""

@@ -1,0 +1,156 @@
+"""Copies that can be trusted, and putting one back.
+
+Owns the files beside a ledger. A backup is written by SQLite itself (VACUUM INTO: one compact file
+without a WAL), flushed, opened again, proved, and only then given its name; a crash on the way
+leaves the last good backup and a `.partial` file that the next backup removes. Nothing here opens
+a live ledger by any other way than SQLite's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from algo_trader.ledger import shape
+from algo_trader.ledger.database import ARRIVING, read_only, require_free, told
+from algo_trader.ledger.errors import LedgerCorrupt, StorageError
+from algo_trader.ledger.verify import damage, verify
+
+BESIDE = ("", "-wal", "-shm", "-journal")
+"""Endings of the files that belong to one database."""
+
+
+class Source(Protocol):
+    """What can be backed up: a Ledger or a Database."""
+
+    def snapshot(self, target: Path) -> None:
+        """Write a compact copy; `target` must not exist."""
+        ...
+
+
+def backup(source: Source, target: Path) -> Path:
+    """Write a verified copy to `target`, replacing what was there.
+
+    LedgerCorrupt if the copy does not prove right: `target` is then left as it was.
+    """
+    partial = partial_name(target)
+    source.snapshot(partial)
+    return publish(partial, target)
+
+
+def partial_name(target: Path) -> Path:
+    """Where the snapshot for `target` goes first; a leftover there is removed."""
+    partial = target.with_name(target.name + ".partial")
+    for ending in BESIDE:
+        partial.with_name(partial.name + ending).unlink(missing_ok=True)
+    return partial
+
+
+def publish(partial: Path, target: Path) -> Path:
+    """Flush and prove a snapshot, then give it its name.
+
+    The half of `backup` that needs no connection: while the daemon's writer goes on, another thread
+    or process may do it. LedgerCorrupt if the copy does not prove right.
+    """
+    try:
+        _flush(partial)
+        prove(partial)
+        os.replace(partial, target)
+        _flush(target.parent)
+    except OSError as error:
+        raise StorageError(f"{target}: the backup was not written: {error}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return target
+
+
+def prove(path: Path) -> None:
+    """Raise LedgerCorrupt unless the copy is sound.
+
+    Of an older version only what SQLite can tell is proved: its rows are another program's.
+    """
+    driver = read_only(path)
+    try:
+        with told(path):
+            is_older = driver.execute("PRAGMA user_version").fetchone()[0] < shape.VERSION
+            found = damage(driver) if is_older else verify(driver)
+    finally:
+        driver.close()
+    if found:
+        raise LedgerCorrupt(f"{path} does not prove right: {'; '.join(found[:3])}")
+
+
+def restore(source: Path, path: Path) -> Path | None:
+    """Put the backup `source` in the place of the ledger `path`.
+
+    What was there is moved aside together with its WAL, never deleted; its new name is returned,
+    None if there was nothing. LedgerLocked while a process holds the ledger, LedgerCorrupt or
+    LedgerRefused if the backup is no good: nothing is moved then. If it is cut short while files
+    are moved, the ledger cannot be opened until the restore is done again.
+    """
+    prove(source)
+    if path.exists():
+        require_free(path)
+    partial = path.with_name(path.name + ".copying")
+    arriving = path.with_name(path.name + ARRIVING)
+    try:
+        shutil.copyfile(source, partial)
+        _flush(partial)
+        prove(partial)
+        os.replace(partial, arriving)
+        _flush(path.parent)
+        aside = _move_aside(path)
+        os.replace(arriving, path)
+        _flush(path.parent)
+    except OSError as error:
+        raise StorageError(f"{path}: the restore did not finish: {error}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return aside
+
+
+def backup_name(stem: str, at: datetime) -> str:
+    """A name that sorts by time, such as trading-20240102T143000Z.db."""
+    return f"{stem}-{at.strftime('%Y%m%dT%H%M%SZ')}.db"
+
+
+def keep_last(folder: Path, stem: str, count: int) -> list[Path]:
+    """Delete all but the latest `count` backups named by `backup_name`; those deleted."""
+    if count < 1:
+        raise ValueError("at least one backup is kept")
+    digits = "[0-9]"
+    named = sorted(folder.glob(f"{stem}-{digits * 8}T{digits * 6}Z.db"))
+    gone = named[:-count]
+    for path in gone:
+        path.unlink()
+    return gone
+
+
+def _move_aside(path: Path) -> Path | None:
+    if not any(path.with_name(path.name + ending).exists() for ending in BESIDE):
+        return None
+    number = 1
+    while (aside := path.with_name(f"{path.name}.replaced-{number}")).exists():
+        number += 1
+    for ending in reversed(BESIDE):  # The main file last: without it no one starts on half.
+        part = path.with_name(path.name + ending)
+        if part.exists():
+            os.replace(part, aside.with_name(aside.name + ending))
+    return aside
+
+
+def _flush(path: Path) -> None:
+    """Flush a file or a folder of names to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
