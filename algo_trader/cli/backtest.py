@@ -75,7 +75,7 @@ SLIPPAGE = DecimalType(least=Decimal(0), most=Decimal(1))
     help="Write an HTML page with the equity curve, figures and trades.",
 )
 @click.option(
-    "--no-save", is_flag=True, help="Do not keep the run. (No version so far keeps runs.)"
+    "--no-save", is_flag=True, help="Do not keep the run in backtests.db of the data directory."
 )
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
@@ -151,6 +151,8 @@ def command(
         write_whole(report, html_report(result))
     _warn_if_never_warm(options, runner)
     click.echo(json.dumps(result.as_json(), indent=2) if as_document else backtest_table(result))
+    if not no_save:
+        keep(options, result)
 
 
 def checked_symbols(symbols: tuple[str, ...]) -> list[str]:
@@ -180,6 +182,23 @@ def read_tape(options: Globals, symbols: list[str], paths: tuple[Path, ...]) -> 
             "timestamps are bar starts in UTC"
         )
     return tape
+
+
+def keep(options: Globals, result: BacktestResult) -> None:
+    """Store the run with its trades; the answer has been given whatever becomes of this."""
+    from algo_trader.ledger.backtests import save
+
+    path = options.data_dir / "backtests.db"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot keep the run in {path}: {error.strerror}; name another --data-dir, or use "
+            "--no-save"
+        ) from error
+    number = save(path, result)
+    if options.verbosity > 0:
+        click.echo(f"kept as run {number} in {path}", err=True)
 
 
 def _traded(days: Sequence[TapeDay], symbols: Sequence[str]) -> set[str]:

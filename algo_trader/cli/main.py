@@ -16,6 +16,7 @@ from typing import NamedTuple
 import click
 
 from algo_trader.core.errors import ConfigError, CoreError, DataError, StrategyError
+from algo_trader.ledger.errors import StorageError
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -113,6 +114,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(str(error), EXIT_BAD_INPUT)
     except (ConfigError, DataError) as error:
         return _fail(str(error), EXIT_BAD_INPUT)
+    except StorageError as error:
+        return _fail(f"{error}; what was written before is safe", EXIT_STORAGE)
     except CoreError as error:
         return _fail(f"broken invariant, nothing was written: {error}", EXIT_STORAGE)
     return 0

@@ -39,3 +39,10 @@ def test_a_backtest_on_csv_builds_no_calendar_twice(tmp_path: Path) -> None:
     line = ["--data-dir", str(tmp_path), "backtest", "SYNA", "--bars", str(SAMPLE)]
     imported(*line)
     assert imported(*line) & {"pandas", "exchange_calendars", "pyarrow", "numpy"} == set()
+
+
+def test_a_backtest_without_saving_loads_no_database(tmp_path: Path) -> None:
+    """Goal: --no-save keeps the process small and writes nothing but the cached calendar."""
+    line = ["--data-dir", str(tmp_path), "backtest", "SYNA", "--bars", str(SAMPLE), "--no-save"]
+    assert "sqlalchemy" not in imported(*line)
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
