@@ -120,9 +120,10 @@ class Runner:
     def _candles(self, now: Instant) -> bool:
         """Every completed candle, its answers fed before the next; whether anything came of it."""
         engine = self.engine
+        due, on_candle_due = engine.due, engine.on_candle_due
         moved = False
-        while engine.due:
-            step = engine.on_candle_due()
+        while due:
+            step = on_candle_due()
             if step is not NOTHING:
                 moved = True
                 self._carry_out(step, now)

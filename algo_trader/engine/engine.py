@@ -189,7 +189,14 @@ class Engine:
         elif candle.start >= holding.quiet_until and not (
             holding.entry or holding.stops or holding.exits or holding.late
         ):
-            signal = self._judge.evaluate(lane, candle, indicators, self._now)
+            try:
+                found = lane.strategy.signal(candle, indicators)
+            except (Exception, SystemExit) as error:  # A user's code may raise anything.
+                raise lane.blame(candle.start, error) from error
+            if isinstance(found, str):
+                signal = found
+            else:
+                signal = self._judge.consider(lane, candle, found, self._now)
         if self._sink is not None:
             self._line = (lane, candle, indicators, signal)
             self.has_line = True

@@ -1,7 +1,7 @@
-"""One completed candle: a signal while flat, management while in a position.
+"""What a strategy's answer to one candle leads to: a signal to the desk, a stop move, an exit.
 
-Asks the strategy, applies the tests that hold for every strategy, and hands a good signal to the
-desk. Order of the tests: strategy page, section 3; a stop is never moved away from the market.
+Applies the tests that hold for every strategy. Order of the tests: strategy page, section 3; a stop
+is never moved away from the market, whatever is asked.
 """
 
 from __future__ import annotations
@@ -52,14 +52,8 @@ class Judge:
         self._breakers = breakers
         self.is_ready = True
 
-    def evaluate(self, lane: Lane, candle: Candle, indicators: Any, now: Instant) -> str:
-        """SIGNAL if there is one, taken or refused by risk; else the first test that failed."""
-        try:
-            signal = lane.strategy.signal(candle, indicators)
-        except (Exception, SystemExit) as error:  # A user's code may raise anything.
-            raise lane.blame(candle.start, error) from error
-        if isinstance(signal, str):
-            return signal
+    def consider(self, lane: Lane, candle: Candle, signal: Signal, now: Instant) -> str:
+        """SIGNAL if it stands, taken or refused by risk; else the first test that failed."""
         if not isinstance(signal, Signal):
             raise _bad_answer(lane, candle, "signal", signal)
         _check_prices(lane, candle, signal.entry, signal.stop)

@@ -23,6 +23,9 @@ class IndicatorSet(NamedTuple):
     bar_count: int
 
 
+_new = tuple.__new__  # Half the price of the named tuple's own constructor.
+
+
 class SmaPair:
     """A fast and a slow average of closes.
 
@@ -72,14 +75,14 @@ class SmaPair:
         mean_fast = mean_slow = None
         if count >= fast:
             share = self._fast_share
-            mean_fast = fast_sum * share if share else fast_sum / fast
+            mean_fast = fast_sum / fast if share is None else fast_sum * share
             if count >= slow:
                 share = self._slow_share
-                mean_slow = slow_sum * share if share else slow_sum / slow
+                mean_slow = slow_sum / slow if share is None else slow_sum * share
         after = (mean_fast, mean_slow, self._last_fast, self._last_slow, count)
         self._last_fast = mean_fast
         self._last_slow = mean_slow
-        return tuple.__new__(IndicatorSet, after)
+        return _new(IndicatorSet, after)
 
 
 def exact_share(count: int) -> Decimal | None:

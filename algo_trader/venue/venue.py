@@ -139,7 +139,10 @@ class Venue:
         """Fills of the orders resting when this bar began: closing orders first, then opening."""
         symbol = bar[0]
         self.last_bar[symbol] = bar
-        resting = self.resting.get(symbol)
+        try:
+            resting = self.resting[symbol]
+        except KeyError:
+            resting = self.resting[symbol] = []
         if not resting:
             return NO_REPORTS
         reached = []
