@@ -76,15 +76,15 @@ class CandleBuilder:
 
     def add(self, bar: Bar) -> bool:
         """Take one bar of the present session; True when a candle is ready."""
-        start = bar[1]
+        start = bar.start
         end = self.window_end
         if start < end:
-            if bar[3] > self._high:
-                self._high = bar[3]
-            if bar[4] < self._low:
-                self._low = bar[4]
-            self._close = bar[5]
-            self._volume += bar[6]
+            if bar.high > self._high:
+                self._high = bar.high
+            if bar.low < self._low:
+                self._low = bar.low
+            self._close = bar.close
+            self._volume += bar.volume
         else:
             if start < self._closed_until:
                 return bool(self.ready)  # A bar of a window that is closed already: too late.
@@ -93,7 +93,11 @@ class CandleBuilder:
             span = self._span
             self.window_end = end = start + span - (start - self._opens_at) % span
             self._last_minute = end - MINUTE
-            _, _, self._first, self._high, self._low, self._close, self._volume = bar
+            self._first = bar.open
+            self._high = bar.high
+            self._low = bar.low
+            self._close = bar.close
+            self._volume = bar.volume
         if start == self._last_minute:
             self._finish(False)
             return True

@@ -140,8 +140,8 @@ class Engine:
         """
         marks, lanes_on, due, book = self.marks, self._lanes_on, self.due, self.book
         for bar in bars:
-            symbol = bar[0]
-            marks[symbol] = bar[5]
+            symbol = bar.symbol
+            marks[symbol] = bar.close
             try:
                 lanes = lanes_on[symbol]
             except KeyError:

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
-from operator import itemgetter, lt
+from operator import attrgetter, lt
 from pathlib import Path
 
 from algo_trader.core.errors import DataError
@@ -23,7 +23,8 @@ from algo_trader.feeds.shelf import Progress, Shelf
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
-_start_of = itemgetter(Bar._fields.index("start"))
+_start_of = attrgetter("start")
+_numbers = attrgetter(*FIELDS[2:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class LoadedBars:
         digest = sha256()
         for symbol, bars in self.bars.items():
             for bar in bars:
-                numbers = " ".join(map(text, bar[2:]))
+                numbers = " ".join(map(text, _numbers(bar)))
                 digest.update(f"{symbol} {bar.start} {numbers}\n".encode())
         return digest.hexdigest()
 
@@ -201,7 +202,7 @@ def _conflict(symbol: Symbol, start: Instant, files: Sequence[Path]) -> DataErro
         if first is None:
             first = place, bar
         elif bar != first[1]:
-            values = zip(FIELDS[2:], first[1][2:], bar[2:], strict=True)
+            values = zip(FIELDS[2:], _numbers(first[1]), _numbers(bar), strict=True)
             field, one, other = next(each for each in values if each[1] != each[2])
             return DataError(
                 f"{first[0]} and {place}: {what} differ in {field}, "

@@ -31,7 +31,7 @@ from algo_trader.feeds.parquet_file import (
     text_rows,
 )
 from algo_trader.feeds.rows import FIELDS, price, volume
-from algo_trader.feeds.shelf import Progress, Shelf, new_bar
+from algo_trader.feeds.shelf import Progress, Shelf
 
 if TYPE_CHECKING:
     import numpy as np
@@ -207,7 +207,7 @@ class _PlainColumns:
             starts = (stamps // self._per_second).tolist()
             prices = (map(price_of, quote.tolist()) for quote in quotes)
             traded = map(volume_of, which[piece].tolist())
-            chosen.bars += map(new_bar, zip(symbol, starts, *prices, traded, strict=False))
+            chosen.bars += map(Bar, symbol, starts, *prices, traded)
 
 
 def _are_plain(schema: Any) -> bool:

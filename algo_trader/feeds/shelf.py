@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,9 +29,6 @@ Progress: TypeAlias = Callable[[int], None]
 
 PROGRESS_EVERY_ROWS = 16_384
 _DATE_LENGTH = len("YYYY-MM-DD")
-
-# Bar(...) is a Python function; the tuple's own constructor is not, and takes half the time.
-new_bar: Callable[[tuple[object, ...]], Bar] = partial(tuple.__new__, Bar)
 
 
 class Prices(dict[str, Decimal]):
@@ -112,8 +108,8 @@ class Shelf(dict[Symbol, list[Bar] | None]):
                 self._put_exactly(Place(path, unit, number), row)
                 continue
             if bars:
-                symbol = bars[-1][0]  # one string for all bars, not one for each row
-            bars.append(new_bar((symbol, start, open_, high, low, close, traded)))
+                symbol = bars[-1].symbol  # one string for all bars, not one for each row
+            bars.append(Bar(symbol, start, open_, high, low, close, traded))
         if progress is not None:
             progress(count)
         return count

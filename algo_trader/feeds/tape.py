@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from operator import itemgetter
+from operator import attrgetter
 from typing import TypeAlias
 
 from algo_trader.core.errors import DataError
@@ -26,7 +26,7 @@ _NO_BARS: MinuteBars = ()
 # sessions known are within it, bars of the sessions before and after are not.
 _BEYOND = 12 * 60 * MINUTE
 
-_start_of = itemgetter(Bar._fields.index("start"))
+_start_of = attrgetter("start")
 
 
 @dataclass(frozen=True, slots=True)

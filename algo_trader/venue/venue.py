@@ -137,7 +137,7 @@ class Venue:
 
     def match(self, bar: Bar) -> Sequence[Report]:
         """Fills of the orders resting when this bar began: closing orders first, then opening."""
-        symbol = bar[0]
+        symbol = bar.symbol
         self.last_bar[symbol] = bar
         try:
             resting = self.resting[symbol]
@@ -150,7 +150,7 @@ class Venue:
             request = order.request
             stop = request.stop_price
             if stop is not None and (
-                bar[4] > stop if request.action is Action.SELL else bar[3] < stop
+                bar.low > stop if request.action is Action.SELL else bar.high < stop
             ):
                 continue  # The usual case, told apart without a call.
             price = self._price(request, bar)

@@ -7,6 +7,7 @@ import random
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ bar_lists = st.lists(
 
 def expected(bars: list[Bar]) -> dict[str, list[Bar]]:
     return {
-        symbol: sorted(bar for bar in bars if bar.symbol == symbol)
+        symbol: sorted((bar for bar in bars if bar.symbol == symbol), key=lambda bar: bar.start)
         for symbol in sorted({bar.symbol for bar in bars})
     }
 
@@ -183,7 +184,8 @@ def test_one_wrong_number_is_found_wherever_it_is(bars: list[Bar], chance: rando
     if bars[at].low <= Decimal("0.000001"):
         return
     field, text = break_number(bars[at], chance)
-    rows = [[iso(bar.start), bar.symbol, *(format(n, "f") for n in bar[2:])] for bar in bars]
+    numbers = [[format(number, "f") for number in astuple(bar)[2:]] for bar in bars]
+    rows = [[iso(bar.start), bar.symbol, *cells] for bar, cells in zip(bars, numbers, strict=True)]
     rows[at][FIELDS.index(field)] = text
     with folder() as place:
         csv_file, parquet_file = place / "a.csv", place / "a.parquet"

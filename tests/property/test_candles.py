@@ -7,6 +7,7 @@ group; it knows nothing of how CandleBuilder works bar by bar.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from random import Random
@@ -149,7 +150,7 @@ def hear(
                 engine.on_clock(start)
                 process(minute, STEP_0)
             bars = [day[symbol][minute] for symbol in sorted(day) if minute in day[symbol]]
-            engine.on_minute(start, [bar._replace(start=start) for bar in bars])
+            engine.on_minute(start, [replace(bar, start=start) for bar in bars])
             process(minute, STEP_3)
         heard.append(seen)
     return heard

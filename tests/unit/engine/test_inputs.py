@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -376,7 +377,7 @@ def test_the_daily_loss_may_trip_between_candles() -> None:
     ids = {symbol: ClientOrderId(f"a-s-{symbol}-20240103T1430-entry-1") for symbol in "ABC"}
     now = SESSION.opens_at
     made["A"].to_signal = made["B"].to_signal = lambda: BUY_AT_11
-    engine.on_minute(now, [still(now)._replace(symbol=symbol) for symbol in "ABC"])
+    engine.on_minute(now, [replace(still(now), symbol=symbol) for symbol in "ABC"])
     for _ in "ABC":
         engine.on_candle_due()
     for symbol in "AB":
@@ -395,7 +396,7 @@ def test_the_daily_loss_may_trip_between_candles() -> None:
     stop = ClientOrderId("a-s-A-20240103T1430-stop-1")
     engine.on_report(ev.OrderAccepted(at=now, order_id=stop, broker_id=BrokerOrderId("S")))
     made["C"].to_signal = lambda: BUY_AT_11
-    engine.on_minute(now, [still(now)._replace(symbol=symbol) for symbol in "ABC"])
+    engine.on_minute(now, [replace(still(now), symbol=symbol) for symbol in "ABC"])
     engine.on_candle_due()
     assert kinds(fill(stop, 4)) == ["OrderFilled"]
     assert engine.day_pnl() == -791

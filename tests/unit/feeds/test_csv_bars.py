@@ -11,6 +11,7 @@ import pytest
 from algo_trader.core.errors import DataError
 from algo_trader.core.types import Bar
 from algo_trader.feeds.bars import load_bars
+from algo_trader.feeds.rows import FIELDS
 
 HEADER = "timestamp,symbol,open,high,low,close,volume"
 GOOD = "2024-01-02T14:30:00Z,AAPL,171.10,171.25,170.9,171,1200"
@@ -81,7 +82,7 @@ def test_equal_texts_share_one_decimal(tmp_path: Path) -> None:
     """Goal: a year of minutes has few prices; a Decimal for each cell would cost 40 MB."""
     later = GOOD.replace("14:30", "14:31")
     first, second = load_bars([write(tmp_path, HEADER, GOOD, later)], None).bars["AAPL"]
-    assert all(one is other for one, other in zip(first[2:], second[2:], strict=True))
+    assert all(getattr(first, name) is getattr(second, name) for name in FIELDS[2:])
     assert first.symbol is second.symbol
 
 
