@@ -6,10 +6,10 @@ with the user's traceback: frames of this program are left out.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import traceback
 from collections.abc import Mapping
+from decimal import localcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -63,9 +63,10 @@ def _check_parameters(reference: str, cls: type[Strategy]) -> None:
     if not isinstance(parameters, Mapping):
         raise ConfigError(f"--strategy {reference}: hyperparameters must be a dict of defaults")
     for name, value in parameters.items():
-        if callable(getattr(Strategy, name, None)):
+        if not isinstance(name, str) or name == "symbol" or callable(getattr(Strategy, name, None)):
             raise ConfigError(
-                f"--strategy {reference}: hyperparameter {name} is the name of a method: rename it"
+                f"--strategy {reference}: hyperparameter {name!r} has a name that every strategy "
+                "uses already, or that is none: rename it"
             )
         if isinstance(value, float):
             raise ConfigError(
@@ -78,7 +79,7 @@ def make_strategy(cls: type[Strategy], symbol: Symbol, parameters: dict[str, Any
     """One instance for one symbol, with the parameters it was given."""
     try:
         strategy = cls(symbol, **parameters)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StrategyError(
             f"strategy {cls.__name__} cannot be made for {symbol}: {error}", _traceback(error)
         ) from error
@@ -103,15 +104,18 @@ def make_strategy(cls: type[Strategy], symbol: Symbol, parameters: dict[str, Any
 
 
 def _import(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(MODULE_NAME, path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise ConfigError(f"--strategy {path}: not a Python file (its name must end in .py)")
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(MODULE_NAME)
+    module.__file__ = str(path)
     sys.modules[MODULE_NAME] = module
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
     try:
-        spec.loader.exec_module(module)
+        # From the source each time: cached bytecode may be that of the file before its last edit.
+        code = compile(path.read_bytes(), str(path), "exec")
+        with localcontext():  # The file may not change the arithmetic of the program.
+            exec(code, module.__dict__)
     except (Exception, SystemExit) as error:
         raise StrategyError(
             f"strategy file {path} does not import: {type(error).__name__}: {error}",

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,10 +24,10 @@ from algo_trader.cli.params import BarsCommand, DateType, DecimalType
 from algo_trader.cli.tables import backtest_table
 from algo_trader.config import Origin, load_settings, require_fees, strategy_overrides
 from algo_trader.core.errors import ConfigError, DataError
-from algo_trader.core.types import is_symbol
+from algo_trader.core.types import is_symbol, text
 from algo_trader.engine.decisions import DecisionLine, as_json
 from algo_trader.feeds.bars import load_bars
-from algo_trader.feeds.calendar import load_sessions
+from algo_trader.feeds.calendar import FILE_NAME, load_sessions
 from algo_trader.feeds.tape import Tape, TapeDay, build_tape
 from algo_trader.risk.rules import ALL_RULES
 from algo_trader.strategies import Strategy, Velez
@@ -103,12 +104,17 @@ def command(
     names = checked_symbols(symbols)
     if first and last and first > last:
         raise ConfigError(f"--from {first} is after --to {last}: swap them")
-    require_outputs([decisions, report], paths, [reference.rpartition(":")[0], options.env_file])
-    name, cls = find_strategy(reference)
+    own_files = [options.data_dir / "backtests.db", options.data_dir / "cache" / FILE_NAME]
+    others = [*own_files, reference.rpartition(":")[0], options.env_file or ".env"]
+    require_outputs([decisions, report], paths, others)
+    if not no_save:
+        require_store(options)
+    with redirect_stdout(sys.stderr):  # A strategy may print; the answer stays one document.
+        name, cls = find_strategy(reference)
     own: dict[str, Any] = {}
     rest = list(overrides)
     if slippage is not None:
-        rest.append(f"costs.slippage_per_share={slippage}")
+        rest.append(f"costs.slippage_per_share={text(slippage)}")
     if not issubclass(cls, Velez):
         own, rest = strategy_overrides(rest, cls.parameters())
     loaded = load_settings(env_file=options.env_file, environ=os.environ, overrides=rest)
@@ -135,7 +141,7 @@ def command(
         settings, name=name, cls=cls, parameters=parameters, symbols=names, capital=capital,
         sink=sink,
     )
-    with lines:
+    with lines, redirect_stdout(sys.stderr):
         result = run(
             options,
             runner,
@@ -184,18 +190,29 @@ def read_tape(options: Globals, symbols: list[str], paths: tuple[Path, ...]) -> 
     return tape
 
 
+def require_store(options: Globals) -> None:
+    """Before any work: the run can be kept, or ConfigError says how to go on."""
+    path = options.data_dir / "backtests.db"
+    problem = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            problem = "the folder cannot be written"
+        elif (path.exists() or path.is_symlink()) and not path.is_file():
+            problem = "it is not a regular file"
+    except OSError as error:
+        problem = error.strerror
+    if problem is not None:
+        raise ConfigError(
+            f"cannot keep the run in {path}: {problem}; name another --data-dir, or use --no-save"
+        )
+
+
 def keep(options: Globals, result: BacktestResult) -> None:
     """Store the run with its trades; the answer has been given whatever becomes of this."""
     from algo_trader.ledger.backtests import save
 
     path = options.data_dir / "backtests.db"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot keep the run in {path}: {error.strerror}; name another --data-dir, or use "
-            "--no-save"
-        ) from error
     number = save(path, result)
     if options.verbosity > 0:
         click.echo(f"kept as run {number} in {path}", err=True)
@@ -225,7 +242,7 @@ def run(
     """Run and measure, with a progress bar on a terminal."""
     terminal = sys.stderr
     began = time.perf_counter()
-    if options.verbosity >= 0 and terminal.isatty():
+    if options.verbosity >= 0 and terminal is not None and terminal.isatty():
         with click.progressbar(length=len(period), label="backtest", file=terminal) as bar:
             outcome = runner.run(BACKTEST_ACCOUNT, warm_up, period, lambda: bar.update(1))
     else:

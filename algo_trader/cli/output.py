@@ -30,11 +30,13 @@ def require_outputs(
     `bars` are the paths of the input, folders included; `others` are further files of the run.
     ConfigError names the path and the remedy.
     """
-    taken = {file.resolve() for file in files_of_bars(bars)}
-    taken |= {Path(other).resolve() for other in others if other}
-    folders = {path.resolve() for path in bars if path.is_dir()}
+    taken = {_place(file) for file in files_of_bars(bars)}
+    taken |= {_place(Path(other)) for other in others if other}
+    folders = {_place(path) for path in bars if path.is_dir()}
     for output in filter(None, outputs):
-        place = output.resolve()
+        place = _place(output)
+        if place.exists() and not place.is_file():
+            raise ConfigError(f"{output} is not a regular file: name a file to write")
         if place in taken:
             raise ConfigError(f"{output} is a file of this run already: write the answer elsewhere")
         if place.parent in folders and place.name.lower().endswith(SUFFIXES):
@@ -46,6 +48,14 @@ def require_outputs(
         taken.add(place)
 
 
+def _place(path: Path) -> Path:
+    """Where a path leads; ConfigError for a loop of links."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(f"{path} leads nowhere: {error}") from error
+
+
 class AtomicLines:
     """A text file of lines that takes its name only when everything went well.
 
@@ -53,7 +63,7 @@ class AtomicLines:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
+        self._path = None if path is None else _place(path)
         self._file: IO[str] | None = None
 
     def write(self, line: str) -> None:

@@ -14,7 +14,7 @@ from algo_trader.core.book import Book
 from algo_trader.core.errors import StrategyError
 from algo_trader.core.holding import Holding
 from algo_trader.core.prices import ceil_to_tick, floor_to_tick
-from algo_trader.core.types import Candle, Instant, Side, iso, text
+from algo_trader.core.types import ZERO, Candle, Instant, Side, iso, text
 from algo_trader.engine import figures
 from algo_trader.engine.breakers import Breakers
 from algo_trader.engine.desk import decide, is_bad_risk, on_tick
@@ -74,7 +74,7 @@ class Judge:
         """Ask what to do with the position: a better stop, an exit, or nothing."""
         holding = lane.holding
         try:
-            answer = lane.strategy.manage(candle, holding, indicators)
+            answer = lane.strategy.manage(candle, lane.position(), indicators)
         except (Exception, SystemExit) as error:  # A user's code may raise anything.
             raise lane.blame(candle.start, error) from error
         if isinstance(answer, MoveStop):
@@ -116,7 +116,7 @@ class Judge:
             is_better = stop is None or price > stop
         else:
             price = ceil_to_tick(price)
-            is_better = stop is None or price < stop
+            is_better = price > ZERO and (stop is None or price < stop)
         if not is_better:
             _note_kept(lane, holding)
             return

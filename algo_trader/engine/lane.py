@@ -14,7 +14,7 @@ from algo_trader.core.errors import StrategyError
 from algo_trader.core.holding import Holding
 from algo_trader.core.types import MINUTE, Instant, Session, Symbol, iso
 from algo_trader.indicators import IndicatorSource
-from algo_trader.strategies.base import Strategy
+from algo_trader.strategies.base import HeldPosition, Strategy
 
 PACKAGE = __file__.removesuffix("engine/lane.py")
 """Where this program's own code lies: its frames are left out of a strategy's traceback."""
@@ -72,10 +72,22 @@ class Lane:
         margin = self.strategy.flatten_minutes_before_close * MINUTE
         self.flatten_at = session.closes_at - margin
 
+    def position(self) -> HeldPosition:
+        """What the strategy may see of its position: a copy, so that it can change nothing."""
+        held = self.holding
+        return HeldPosition(
+            held.symbol,
+            held.side,
+            held.qty,
+            held.avg_entry_price,
+            held.stop_price,
+            held.opened_at,
+        )
+
     def tell_opened(self) -> None:
         """The strategy's position has its first share."""
         try:
-            self.strategy.on_position_opened(self.holding)
+            self.strategy.on_position_opened(self.position())
         except (Exception, SystemExit) as error:  # A user's code may raise anything.
             raise self.blame(self.holding.opened_at, error) from error
 

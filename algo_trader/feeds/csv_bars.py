@@ -98,10 +98,12 @@ def _bytes_of(path: Path) -> BinaryIO:
 
 def _first_undecodable_line(path: Path) -> int:
     """The reader decodes in blocks and cannot tell the line, so the bytes are looked at again."""
-    with _bytes_of(path) as lines:
-        for line, raw in enumerate(lines, 1):
-            try:
+    line = 0
+    try:
+        with _bytes_of(path) as lines:
+            for raw in lines:
+                line += 1
                 raw.decode("utf-8")
-            except UnicodeDecodeError:
-                return line
-    return 1
+    except (UnicodeDecodeError, EOFError, zlib.error, OSError):
+        return line  # Damaged gzip ends here as well.
+    return line

@@ -56,6 +56,17 @@ class Position(Protocol):
         ...
 
 
+class HeldPosition(NamedTuple):
+    """A position as the engine shows it: a copy that cannot be changed."""
+
+    symbol: Symbol
+    side: Side
+    qty: Decimal
+    avg_entry_price: Decimal
+    stop_price: Decimal | None
+    opened_at: Instant
+
+
 class Signal(NamedTuple):
     """Enter with a stop order at `entry`, protected at `stop`.
 

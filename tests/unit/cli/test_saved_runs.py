@@ -33,11 +33,11 @@ def test_a_run_is_kept_as_it_was_answered(
 def test_a_data_directory_that_cannot_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Goal: the answer is printed all the same, then one clear error."""
+    """Goal: one clear error before any work."""
     (tmp_path / "data").write_text("in the way")
     assert run(["--data-dir", str(tmp_path / "data" / "sub"), *LINE]) == 2
     told = capsys.readouterr()
-    assert json.loads(told.out)["run"]["symbols"] == ["SYNA", "SYNB"]
+    assert told.out == ""
     assert "--no-save" in told.err
 
 
@@ -49,3 +49,34 @@ def test_a_foreign_file_in_its_place(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run(["--data-dir", str(tmp_path), *LINE]) in (2, 75)
     assert "backtests.db" in capsys.readouterr().err
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["backtests.db", "cache/sessions-XNYS.json"])
+def test_an_answer_never_takes_the_place_of_a_file_of_ours(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Goal: stored runs and the calendar survive a slip of the hand."""
+    line = ["--data-dir", str(tmp_path), *LINE]
+    assert run(line) == 0
+    before = (tmp_path / name).read_bytes()
+    assert run([*line, "--report", str(tmp_path / name)]) == 2
+    assert "elsewhere" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_strategy_may_print_and_the_answer_stays_one_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Goal: stdout carries the answer alone."""
+    (tmp_path / "loud.py").write_text(
+        "from algo_trader.strategies import Velez\nprint('import')\n"
+        "class Loud(Velez):\n"
+        "    def signal(self, candle, indicators):\n"
+        "        print('asked')\n"
+        "        return super().signal(candle, indicators)\n"
+    )
+    line = ["--data-dir", str(tmp_path), *LINE, "--strategy", f"{tmp_path}/loud.py:Loud"]
+    assert run(line) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["run"]["symbols"] == ["SYNA", "SYNB"]
+    assert "asked" in told.err
