@@ -85,11 +85,6 @@ class Holding:
         self.retry_at: Instant = 0
 
     @property
-    def is_open(self) -> bool:
-        """Whether any share is held."""
-        return bool(self.qty)
-
-    @property
     def is_active(self) -> bool:
         """Whether there is a position or any live order."""
         return bool(self.qty or self.entry or self.stops or self.exits or self.late)
