@@ -35,14 +35,11 @@ class SmaPair:
     """
 
     __slots__ = (
-        "_at",
         "_closes",
-        "_count",
         "_fast",
         "_fast_share",
         "_fast_sum",
-        "_last_fast",
-        "_last_slow",
+        "_last",
         "_slow",
         "_slow_share",
         "_slow_sum",
@@ -56,22 +53,22 @@ class SmaPair:
         self._fast_share = exact_share(fast)
         self._slow_share = exact_share(slow)
         self._closes: list[Decimal] = [ZERO] * slow
-        self._at = 0
-        self._count = 0
         self._fast_sum = ZERO
         self._slow_sum = ZERO
-        self._last_fast: Decimal | None = None
-        self._last_slow: Decimal | None = None
+        # The fields of the last IndicatorSet, as a plain tuple: those are read faster.
+        self._last: tuple[Decimal | None, Decimal | None, Decimal | None, Decimal | None, int]
+        self._last = (None, None, None, None, 0)
 
     def update(self, candle: Candle) -> IndicatorSet:
         """The averages after this candle, with those after the one before."""
         close = candle[6]
-        closes, at, fast, slow = self._closes, self._at, self._fast, self._slow
+        closes, fast, slow, last = self._closes, self._fast, self._slow, self._last
+        count = last[4]
+        at = count % slow
         self._fast_sum = fast_sum = self._fast_sum + close - closes[at - fast]
         self._slow_sum = slow_sum = self._slow_sum + close - closes[at]
         closes[at] = close
-        self._at = at + 1 if at + 1 < slow else 0
-        self._count = count = self._count + 1
+        count += 1
         mean_fast = mean_slow = None
         if count >= fast:
             share = self._fast_share
@@ -79,9 +76,7 @@ class SmaPair:
             if count >= slow:
                 share = self._slow_share
                 mean_slow = slow_sum / slow if share is None else slow_sum * share
-        after = (mean_fast, mean_slow, self._last_fast, self._last_slow, count)
-        self._last_fast = mean_fast
-        self._last_slow = mean_slow
+        self._last = after = (mean_fast, mean_slow, last[0], last[1], count)
         return _new(IndicatorSet, after)
 
 
