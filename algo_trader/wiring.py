@@ -24,10 +24,34 @@ BACKTEST_ACCOUNT = "backtest"
 def strategy_parameters(
     cls: type[Strategy], settings: Settings, own: dict[str, Any]
 ) -> dict[str, Any]:
-    """What an instance is made with: the settings' section, or the user's own parameters."""
-    if issubclass(cls, Velez):
-        return asdict(settings.velez_params())
-    return own
+    """What an instance is made with: what was set; for the rest it has the defaults of its class.
+
+    Velez and what derives from it also take what was given in the settings' section, where it
+    is not only the default there. `own` are the strategy's own parameters that were set.
+    """
+    if not issubclass(cls, Velez):
+        return own
+    given = settings.velez.model_fields_set
+    section = asdict(settings.velez_params())
+    return {name: value for name, value in section.items() if name in given} | own
+
+
+def wire_engine(
+    book: Book,
+    settings: Settings,
+    *,
+    name: str,
+    cls: type[Strategy],
+    parameters: dict[str, Any],
+    symbols: Sequence[Symbol],
+    sink: Sink | None,
+) -> Engine:
+    """An engine with one lane per symbol, on what the book holds."""
+    lanes = [
+        Lane(name, make_strategy(cls, symbol, parameters), book.holding(name, symbol))
+        for symbol in symbols
+    ]
+    return Engine(book, lanes, settings.risk_limits(), sink)
 
 
 def wire_backtest(
@@ -40,11 +64,14 @@ def wire_backtest(
     capital: Decimal,
     sink: Sink | None,
 ) -> Runner:
-    """An engine with one lane per symbol, and a venue that holds the capital."""
-    book = Book()
-    lanes = [
-        Lane(name, make_strategy(cls, symbol, parameters), book.holding(name, symbol))
-        for symbol in symbols
-    ]
-    engine = Engine(book, lanes, settings.risk_limits(), sink)
+    """An engine on a book of its own, and a venue that holds the capital."""
+    engine = wire_engine(
+        Book(),
+        settings,
+        name=name,
+        cls=cls,
+        parameters=parameters,
+        symbols=symbols,
+        sink=sink,
+    )
     return Runner(engine, Venue(capital, settings.cost_model()))

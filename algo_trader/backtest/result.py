@@ -9,8 +9,8 @@ from typing import Any
 
 from algo_trader.backtest.equity import EquityCurve
 from algo_trader.backtest.metrics import Metrics
-from algo_trader.core.pnl import Trade
-from algo_trader.core.types import Symbol, iso, text
+from algo_trader.core.pnl import Trade, trade_json
+from algo_trader.core.types import Symbol, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +67,3 @@ class BacktestResult:
             },
             "trades": [trade_json(trade) for trade in self.trades],
         }
-
-
-def trade_json(trade: Trade) -> dict[str, Any]:
-    """One trade as the JSON object of `trades` and `backtest`."""
-    return {
-        "symbol": trade.symbol,
-        "side": trade.side,
-        "qty": text(trade.qty),
-        "entry_at": iso(trade.entry_at),
-        "entry_price": text(trade.entry_price),
-        "exit_at": iso(trade.exit_at),
-        "exit_price": text(trade.exit_price),
-        "exit_reason": trade.exit_reason,
-        "pnl": text(trade.pnl),
-        "pnl_pct": text(trade.pnl_pct),
-        "commission": text(trade.commission),
-        "duration_s": trade.duration_s,
-    }

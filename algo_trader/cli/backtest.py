@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from contextlib import redirect_stdout
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,22 +20,29 @@ from algo_trader.backtest.metrics import measure
 from algo_trader.backtest.result import BacktestResult
 from algo_trader.backtest.runner import Runner
 from algo_trader.cli.main import Globals
-from algo_trader.cli.output import AtomicLines, require_outputs, warn, write_whole
+from algo_trader.cli.output import Outputs, require_outputs, tell, warn
 from algo_trader.cli.params import BarsCommand, DateType, DecimalType
+from algo_trader.cli.reading import checked_symbols, read_tape, traded
+from algo_trader.cli.saving import keep, require_store, store_of
 from algo_trader.cli.tables import backtest_table
-from algo_trader.config import Origin, load_settings, require_fees, strategy_overrides
+from algo_trader.config import (
+    LoadedSettings,
+    Origin,
+    load_settings,
+    require_fees,
+    strategy_overrides,
+)
 from algo_trader.core.errors import ConfigError, DataError
-from algo_trader.core.types import is_symbol, text
+from algo_trader.core.types import text
 from algo_trader.engine.decisions import DecisionLine, as_json
-from algo_trader.feeds.bars import load_bars
-from algo_trader.feeds.calendar import FILE_NAME, load_sessions
-from algo_trader.feeds.tape import Tape, TapeDay, build_tape
+from algo_trader.feeds.calendar import FILE_NAME
+from algo_trader.feeds.tape import TapeDay
 from algo_trader.risk.rules import ALL_RULES
 from algo_trader.strategies import Strategy, Velez
 from algo_trader.strategy_files import find_strategy
 from algo_trader.wiring import BACKTEST_ACCOUNT, strategy_parameters, wire_backtest
 
-CAPITAL = DecimalType(least=Decimal(1), most=Decimal(10**12))
+CAPITAL = DecimalType(least=Decimal(1), most=Decimal(10**12 - 1))
 SLIPPAGE = DecimalType(least=Decimal(0), most=Decimal(1))
 
 
@@ -68,7 +76,8 @@ SLIPPAGE = DecimalType(least=Decimal(0), most=Decimal(1))
 @click.option(
     "--decisions",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write one JSON line per candle and symbol: what was seen, decided and done.",
+    help="Write a file of one JSON line per candle and symbol: what was seen, decided and done. "
+    "Not to -: standard output carries the answer.",
 )
 @click.option(
     "--report",
@@ -104,7 +113,7 @@ def command(
     names = checked_symbols(symbols)
     if first and last and first > last:
         raise ConfigError(f"--from {first} is after --to {last}: swap them")
-    own_files = [options.data_dir / "backtests.db", options.data_dir / "cache" / FILE_NAME]
+    own_files = [store_of(options), options.data_dir / "cache" / FILE_NAME]
     others = [*own_files, reference.rpartition(":")[0], options.env_file or ".env"]
     require_outputs([decisions, report], paths, others)
     if not no_save:
@@ -119,6 +128,7 @@ def command(
         own, rest = strategy_overrides(rest, cls.parameters())
     loaded = load_settings(env_file=options.env_file, environ=os.environ, overrides=rest)
     settings = loaded.settings
+    tell(options, _sources(loaded))
     for key, origin in loaded.origins.items():
         if origin is Origin.SET and key.startswith("velez.") and not issubclass(cls, Velez):
             raise ConfigError(f"{key} (--set) has no effect on strategy {name}: leave it out")
@@ -132,16 +142,15 @@ def command(
             f"{tape.days[0].session.date} to {tape.days[-1].session.date}"
         )
     require_fees(settings.cost_model(), period[0].session)
-    for symbol in sorted(set(names) - _traded(period, names)):
+    for symbol in sorted(set(names) - traded(period, names)):
         warn(options, f"{symbol} has no bar in this period: it does not trade")
-    lines = AtomicLines(decisions)
-    sink = _decision_sink(lines) if decisions else None
     parameters = strategy_parameters(cls, settings, own)
-    runner = wire_backtest(
-        settings, name=name, cls=cls, parameters=parameters, symbols=names, capital=capital,
-        sink=sink,
-    )
-    with lines, redirect_stdout(sys.stderr):
+    with Outputs() as outputs, redirect_stdout(sys.stderr):
+        sink = None if decisions is None else _decision_sink(outputs.open(decisions))
+        runner = wire_backtest(
+            settings, name=name, cls=cls, parameters=parameters, symbols=names, capital=capital,
+            sink=sink,
+        )
         result = run(
             options,
             runner,
@@ -151,82 +160,24 @@ def command(
             params=_params(settings.effective(), cls, own),
             bars_dropped=tape.dropped,
         )
-    if report is not None:
-        from algo_trader.backtest.report import html_report
+        if report is not None:
+            from algo_trader.backtest.report import html_report
 
-        write_whole(report, html_report(result))
+            outputs.open(report)(html_report(result))
+    for written in filter(None, [decisions, report]):
+        tell(options, f"wrote {written}")
     _warn_if_never_warm(options, runner)
-    click.echo(json.dumps(result.as_json(), indent=2) if as_document else backtest_table(result))
+    reader_gone = None
+    try:
+        click.echo(
+            json.dumps(result.as_json(), indent=2) if as_document else backtest_table(result)
+        )
+    except BrokenPipeError as error:
+        reader_gone = error  # Whoever has seen enough of the answer still wants the run kept.
     if not no_save:
         keep(options, result)
-
-
-def checked_symbols(symbols: tuple[str, ...]) -> list[str]:
-    """The symbols asked for, each once, by code point."""
-    for symbol in symbols:
-        if not is_symbol(symbol):
-            raise ConfigError(
-                f"SYMBOL {symbol!r} is not a stock symbol: capitals, digits and dots, such as "
-                f"AAPL or BRK.B{_did_you_mean(symbol)}"
-            )
-    return sorted(set(symbols))
-
-
-def read_tape(options: Globals, symbols: list[str], paths: tuple[Path, ...]) -> Tape:
-    """Bars of the symbols on the exchange's sessions."""
-    sessions = load_sessions(
-        options.data_dir / "cache", today=datetime.now(UTC).date()
-    )
-    loaded = load_bars(list(paths), symbols)
-    if loaded.duplicates:
-        warn(options, f"rows that stood twice and were dropped: {loaded.duplicates}")
-    tape = build_tape(loaded.bars, sessions)
-    missing = sorted(set(symbols) - _traded(tape.days, symbols))
-    if missing:
-        raise DataError(
-            f"{', '.join(missing)}: no bar lies in a regular session of the exchange; "
-            "timestamps are bar starts in UTC"
-        )
-    return tape
-
-
-def require_store(options: Globals) -> None:
-    """Before any work: the run can be kept, or ConfigError says how to go on."""
-    path = options.data_dir / "backtests.db"
-    problem = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(path.parent, os.W_OK):
-            problem = "the folder cannot be written"
-        elif (path.exists() or path.is_symlink()) and not path.is_file():
-            problem = "it is not a regular file"
-    except OSError as error:
-        problem = error.strerror
-    if problem is not None:
-        raise ConfigError(
-            f"cannot keep the run in {path}: {problem}; name another --data-dir, or use --no-save"
-        )
-
-
-def keep(options: Globals, result: BacktestResult) -> None:
-    """Store the run with its trades; the answer has been given whatever becomes of this."""
-    from algo_trader.ledger.backtests import save
-
-    path = options.data_dir / "backtests.db"
-    number = save(path, result)
-    if options.verbosity > 0:
-        click.echo(f"kept as run {number} in {path}", err=True)
-
-
-def _traded(days: Sequence[TapeDay], symbols: Sequence[str]) -> set[str]:
-    """The symbols that have a bar on these days."""
-    found: set[str] = set()
-    for day in days:
-        if len(found) == len(symbols):
-            break
-        for bars in day.minutes:
-            found.update(bar.symbol for bar in bars)
-    return found
+    if reader_gone is not None:
+        raise reader_gone
 
 
 def run(
@@ -248,6 +199,10 @@ def run(
     else:
         outcome = runner.run(BACKTEST_ACCOUNT, warm_up, period)
     elapsed = time.perf_counter() - began
+    tell(
+        options,
+        f"{len(period):,} sessions run after {len(warm_up):,} to warm up: {elapsed:.2f} s",
+    )
     lanes = runner.engine.lanes
     return BacktestResult(
         strategy=strategy,
@@ -269,11 +224,16 @@ def run(
     )
 
 
-def _decision_sink(lines: AtomicLines) -> Callable[[DecisionLine], None]:
-    def write(line: DecisionLine) -> None:
-        lines.write(json.dumps(as_json(line)))
+def _decision_sink(write: Callable[[str], None]) -> Callable[[DecisionLine], None]:
+    return lambda line: write(json.dumps(as_json(line)))
 
-    return write
+
+def _sources(loaded: LoadedSettings) -> str:
+    """How many settings each layer gave, and from which file."""
+    counts = Counter(loaded.origins.values())
+    layers = ", ".join(f"{counts[origin]} {origin}" for origin in Origin if counts[origin])
+    file = f", read from {loaded.env_file}" if loaded.env_file is not None else ""
+    return f"settings: {layers}{file}"
 
 
 def _params(
@@ -299,7 +259,3 @@ def _warn_if_never_warm(options: Globals, runner: Runner) -> None:
                 f"{lane.symbol}: {lane.candles} candles, but {lane.name} needs {needed} before "
                 "its first signal: no trade was possible. Give bars of earlier sessions",
             )
-
-
-def _did_you_mean(symbol: str) -> str:
-    return f" (did you mean {symbol.upper()}?)" if is_symbol(symbol.upper()) else ""

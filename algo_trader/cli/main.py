@@ -5,32 +5,83 @@ Imports nothing heavy: `algo-trader --help` must answer at once.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
+import signal
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import FloatOperation, getcontext
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from types import FrameType
 
 import click
 
-from algo_trader.core.errors import ConfigError, CoreError, DataError, StrategyError
-from algo_trader.ledger.errors import StorageError
+from algo_trader.core.errors import (
+    AlgoTraderError,
+    ConfigError,
+    CoreError,
+    DataError,
+    SafetyRefusal,
+    StorageFailure,
+    StrategyError,
+)
+from algo_trader.ledger.errors import LedgerCorrupt
+from algo_trader.runtime.errors import NoDaemon
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
+EXIT_NO_DAEMON = 3
+EXIT_REFUSED = 4
 EXIT_STORAGE = 75
+EXIT_SIGNAL = 128
+"""Plus the signal's number: what a shell reports of a program that a signal ended."""
+DEFAULT_DATA_DIR = Path("data")
+SAME_REQUEST_S = 1.0
+"""Signals within this time ask once: `timeout` and service managers send each to the group too."""
 
-VERBS = {"backtest": "Run a strategy over history."}
+VERBS = {
+    "backtest": "Run a strategy over history.",
+    "backup": "Write a verified copy of the ledger.",
+    "config": "Show every setting, or override one.",
+    "orders": "List orders.",
+    "positions": "List open positions.",
+    "restore": "Put a backup in the place of the ledger.",
+    "start": "Run the daemon: trade on the embedded exchange.",
+    "status": "Tell what the running daemon is doing.",
+    "stop": "End the running daemon in good order.",
+    "trades": "List completed trades.",
+    "verify": "Fold the ledger again and compare.",
+}
 
 
-class Globals(NamedTuple):
+class Stopped(BaseException):
+    """A signal asked the process to end. No Exception: a strategy's code must not stop it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Globals:
     """The options that stand before the verb."""
 
-    data_dir: Path
-    env_file: Path | None
-    verbosity: int
+    def __init__(self, data_dir: Path | None, env_file: Path | None, verbosity: int) -> None:
+        self.env_file = env_file
+        self.verbosity = verbosity
+        self._data_dir = data_dir
+
+    @cached_property
+    def data_dir(self) -> Path:
+        """By option or environment, else by the settings file, else `data` where we stand."""
+        if self._data_dir is not None:
+            return self._data_dir
+        from algo_trader.config.env_file import data_dir_of
+
+        return data_dir_of(self.env_file) or DEFAULT_DATA_DIR
 
 
 class LazyGroup(click.Group):
@@ -59,8 +110,7 @@ class LazyGroup(click.Group):
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
     envvar="ALGO_DATA_DIR",
-    default=Path("data"),
-    show_default="ALGO_DATA_DIR, else ./data",
+    show_default="ALGO_DATA_DIR of the environment or .env, else ./data",
     help="Where algo-trader keeps its files.",
 )
 @click.option(
@@ -68,12 +118,12 @@ class LazyGroup(click.Group):
     type=click.Path(path_type=Path),
     help="Settings file instead of ./.env.",
 )
-@click.option("-v", "--verbose", count=True, help="Say more on stderr.")
-@click.option("-q", "--quiet", is_flag=True, help="Say only errors on stderr.")
+@click.option("-v", "--verbose", count=True, help="Tell on stderr what is read and done.")
+@click.option("-q", "--quiet", is_flag=True, help="No warnings, no progress: only errors.")
 @click.version_option(package_name="algo-trader", message="algo-trader %(version)s")
 @click.pass_context
 def cli(
-    ctx: click.Context, data_dir: Path, env_file: Path | None, verbose: int, quiet: bool
+    ctx: click.Context, data_dir: Path | None, env_file: Path | None, verbose: int, quiet: bool
 ) -> None:
     """Trade US equities with a strategy of your own, and test it first.
 
@@ -86,7 +136,25 @@ def cli(
 
 def main() -> None:
     """The console script."""
+    _end_orderly()
     sys.exit(run(sys.argv[1:]))
+
+
+def _end_orderly() -> None:
+    """Let Stopped take a signal's place, so that nothing half-written stays behind."""
+    last = -SAME_REQUEST_S
+
+    def stop(number: int, _: FrameType | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= SAME_REQUEST_S:
+            last = now
+            raise Stopped(number)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # As under nohup.
+            signal.signal(number, stop)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -96,31 +164,58 @@ def run(arguments: Sequence[str]) -> int:
     """
     getcontext().traps[FloatOperation] = True
     try:
-        cli.main(list(arguments), prog_name="algo-trader", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
+        # The code is what a verb handed to ctx.exit(); click gives it back instead of raising it.
+        code = cli.main(list(arguments), prog_name="algo-trader", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return EXIT_BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted, nothing was written", EXIT_FAILED)
-    except BrokenPipeError:
-        # The reader of our output has gone; keep Python from complaining about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        return _stopped(signal.SIGINT)
+    except Stopped as request:
+        return _stopped(request.number)
     except StrategyError as error:
         if error.strategy_traceback:
-            click.echo(error.strategy_traceback.rstrip(), err=True)
+            say(error.strategy_traceback.rstrip())
         return _fail(str(error), EXIT_BAD_INPUT)
+    except NoDaemon as error:
+        return _fail(str(error), EXIT_NO_DAEMON)
+    except SafetyRefusal as error:
+        return _fail(str(error), EXIT_REFUSED)
     except (ConfigError, DataError) as error:
         return _fail(str(error), EXIT_BAD_INPUT)
-    except StorageError as error:
-        return _fail(f"{error}; what was written before is safe", EXIT_STORAGE)
+    except (StorageFailure, LedgerCorrupt) as error:
+        return _fail(str(error), EXIT_STORAGE)
     except CoreError as error:
         return _fail(f"broken invariant, nothing was written: {error}", EXIT_STORAGE)
-    return 0
+    except AlgoTraderError as error:
+        return _fail(str(error), EXIT_FAILED)
+    except OSError as error:
+        _let_go_of_stdout()
+        if error.errno == errno.EPIPE:
+            return EXIT_FAILED  # The reader of our output has gone.
+        where = error.filename or "standard output"
+        return _fail(f"{where}: {error.strerror or error}", EXIT_STORAGE)
+    return code if isinstance(code, int) else 0
+
+
+def _stopped(number: int) -> int:
+    name = signal.Signals(number).name
+    return _fail(f"stopped by {name}: no file was left half-written", EXIT_SIGNAL + number)
+
+
+def _let_go_of_stdout() -> None:
+    """What is left in its buffer would fail again, with a traceback, as Python ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say(message: str) -> None:
+    """A line on stderr; that stderr takes none is nothing anybody could be told."""
+    with suppress(OSError):
+        click.echo(message, err=True)
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"Error: {message}", err=True)
+    say(f"Error: {message}")
     return code

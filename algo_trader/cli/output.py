@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-import click
-
-from algo_trader.cli.main import Globals
+from algo_trader.cli.main import Globals, say
 from algo_trader.core.errors import ConfigError
 from algo_trader.feeds.bars import SUFFIXES, files_of_bars
+from algo_trader.ledger.errors import StorageError
+
+STDOUT = Path("-")
 
 
 def warn(options: Globals, message: str) -> None:
     """A warning on stderr, unless quiet was asked for."""
     if options.verbosity >= 0:
-        click.echo(f"Warning: {message}", err=True)
+        say(f"Warning: {message}")
+
+
+def tell(options: Globals, message: str) -> None:
+    """A line on what is done, on stderr, if verbose was asked for."""
+    if options.verbosity > 0:
+        say(message)
 
 
 def require_outputs(
@@ -34,6 +41,11 @@ def require_outputs(
     taken |= {_place(Path(other)) for other in others if other}
     folders = {_place(path) for path in bars if path.is_dir()}
     for output in filter(None, outputs):
+        if output == STDOUT:
+            raise ConfigError(
+                "--decisions and --report write files: name one in place of -, since standard "
+                "output carries the answer"
+            )
         place = _place(output)
         if place.exists() and not place.is_file():
             raise ConfigError(f"{output} is not a regular file: name a file to write")
@@ -56,34 +68,32 @@ def _place(path: Path) -> Path:
         raise ConfigError(f"{path} leads nowhere: {error}") from error
 
 
-class AtomicLines:
-    """A text file of lines that takes its name only when everything went well.
+class Outputs:
+    """The files of one answer: they take their names together, after everything went well.
 
-    Without a path it is nothing at all. Raises ConfigError where the file cannot be written.
+    Each is written beside its place under a passing name that ends in `.part`. Leaving the block
+    gives them all their names or, after an exception of any kind, removes them. Raises ConfigError
+    for a file that cannot be made, StorageError for one that cannot be written to its end.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = None if path is None else _place(path)
-        self._file: IO[str] | None = None
+    def __init__(self) -> None:
+        self._parts: list[_Part] = []
 
-    def write(self, line: str) -> None:
-        """Add one line."""
-        if self._file is None:
-            return
-        try:
-            self._file.write(line + "\n")
-        except OSError as error:
-            raise ConfigError(f"cannot write {self._path}: {error.strerror}") from error
+    def open(self, path: Path) -> Callable[[str], None]:
+        """Begin a file; what is returned adds a line to it."""
+        part = _Part(path, _place(path))
+        self._parts.append(part)  # Before it is there: a signal may come between any two lines.
+        file = part.make()
 
-    def __enter__(self) -> AtomicLines:
-        if self._path is not None:
+        def write(line: str) -> None:
             try:
-                self._file = tempfile.NamedTemporaryFile(
-                    "w", encoding="utf-8", dir=self._path.parent, prefix=".", suffix=".part",
-                    delete=False,
-                )
+                file.write(line + "\n")
             except OSError as error:
-                raise ConfigError(f"cannot write {self._path}: {error.strerror}") from error
+                raise part.failed(error) from error
+
+        return write
+
+    def __enter__(self) -> Outputs:
         return self
 
     def __exit__(
@@ -92,23 +102,53 @@ class AtomicLines:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file is None or self._path is None:
-            return
-        part = Path(self._file.name)
         try:
-            self._file.close()
             if kind is None:
-                umask = os.umask(0)
-                os.umask(umask)
-                part.chmod(0o666 & ~umask)
-                part.replace(self._path)
-        except OSError as failure:
-            raise ConfigError(f"cannot write {self._path}: {failure.strerror}") from failure
+                for part in self._parts:
+                    part.finish()
+                for part in self._parts:
+                    part.take_name()
         finally:
-            part.unlink(missing_ok=True)
+            for part in self._parts:
+                part.discard()
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with AtomicLines(path) as lines:
-        lines.write(text)
+class _Part:
+    """A file on its way to `place`; messages name it as it was asked for."""
+
+    def __init__(self, asked: Path, place: Path) -> None:
+        self._asked = asked
+        self._place = place
+        self._passing = place.with_name(f".{os.urandom(8).hex()}.part")
+        self._file: IO[str] | None = None
+
+    def make(self) -> IO[str]:
+        try:
+            self._file = self._passing.open("x", encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot write {self._asked}: {error.strerror}") from error
+        return self._file
+
+    def finish(self) -> None:
+        try:
+            if self._file is not None:
+                self._file.close()
+        except OSError as error:
+            raise self.failed(error) from error
+
+    def take_name(self) -> None:
+        try:
+            self._passing.replace(self._place)
+        except OSError as error:
+            raise self.failed(error) from error
+
+    def discard(self) -> None:
+        """Leave nothing under the passing name."""
+        with suppress(OSError):
+            if self._file is not None:
+                self._file.close()
+        with suppress(OSError):
+            self._passing.unlink(missing_ok=True)
+
+    def failed(self, error: OSError) -> StorageError:
+        return StorageError(f"cannot write {self._asked}: {error.strerror}; it was left as it was")

@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 
+from algo_trader.config.values import exact
 from algo_trader.core.types import is_symbol
+from algo_trader.feeds.bars import SUFFIXES
 
 
 class DecimalType(click.ParamType[Decimal]):
-    """A plain decimal number within bounds, never through a float."""
+    """A plain decimal number within bounds, exact to calculate with, never through a float."""
 
     name = "decimal"
 
@@ -32,7 +34,10 @@ class DecimalType(click.ParamType[Decimal]):
             self.fail(f"{value!r} is not a number; give one such as {self.least}", param, ctx)
         if not number.is_finite() or not self.least <= number <= self.most:
             self.fail(f"{value} is not between {self.least} and {self.most}", param, ctx)
-        return number
+        try:
+            return exact(number)
+        except ValueError as error:
+            self.fail(f"{value} is {error}; round it", param, ctx)
 
 
 class DateType(click.ParamType[date]):
@@ -55,7 +60,8 @@ class DateType(click.ParamType[date]):
 class BarsCommand(click.Command):
     """A command whose --bars may be followed by several paths, as after a shell's glob.
 
-    The words after `--bars` belong to it until an option or a word that reads as a symbol.
+    The words after `--bars` belong to it until an option or a word that reads as a symbol; A.CSV
+    reads as one, but is a file.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -70,7 +76,7 @@ class BarsCommand(click.Command):
             if word.startswith("-") and not follows_bars:
                 in_bars = word == "--bars"
             elif in_bars and not follows_bars:
-                if is_symbol(word):
+                if is_symbol(word) and not word.lower().endswith(SUFFIXES):
                     in_bars = False
                 else:
                     spread.append("--bars")

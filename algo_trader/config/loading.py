@@ -1,4 +1,4 @@
-"""Reading the settings: defaults < `.env` < environment < `--set`, and who won.
+"""Reading the settings: defaults < `.env` < environment < ledger < `--set`, and who won.
 
 Each layer is a table from a setting's key to the text it was given; a later layer replaces an
 earlier one's entry, and what is left is checked. Problems are gathered, so that an operator sees
@@ -8,25 +8,23 @@ misspelled must not quietly be the default.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from algo_trader.config import messages
+from algo_trader.config.env_file import DATA_DIR, env_file_in_force, is_ours, lines_of
+from algo_trader.config.overrides import EDITABLE, resolve, split
 from algo_trader.config.overrides import WHERE as SET_WHERE
-from algo_trader.config.overrides import resolve, split
-from algo_trader.config.settings import ENV_PREFIX, SETTINGS, Settings, as_text
+from algo_trader.config.settings import SETTINGS, Settings, as_text
 from algo_trader.config.values import number
 from algo_trader.core.errors import ConfigError
 
-DEFAULT_ENV_FILE = Path(".env")
-OTHER_NAMES = frozenset({"ALGO_DATA_DIR", "ALGO_REAL_DATA"})
+OTHER_NAMES = frozenset({DATA_DIR, "ALGO_REAL_DATA"})
 """Variables of ours that are not settings: where files lie, and where tests find real bars."""
 ASCENDING = (
     ("velez.sma_fast", "velez.sma_slow"),
@@ -42,6 +40,7 @@ class Origin(StrEnum):
     DEFAULT = "default"
     ENV_FILE = ".env"
     ENVIRONMENT = "environment"
+    LEDGER = "ledger"
     SET = "--set"
 
 
@@ -66,21 +65,25 @@ Layer: TypeAlias = dict[str, Given]
 
 
 def load_settings(
-    *, env_file: Path | None, environ: Mapping[str, str], overrides: Sequence[str] = ()
+    *,
+    env_file: Path | None,
+    environ: Mapping[str, str],
+    overrides: Sequence[str] = (),
+    stored: Mapping[str, str] | None = None,
 ) -> LoadedSettings:
-    """The settings from a `.env` file, the variables in `environ` and `key=value` overrides.
+    """The settings from a `.env` file, the variables in `environ`, the overrides `stored` in a
+    ledger, and `key=value` overrides.
 
     With `env_file` None, `.env` in the working directory is read if there is one; a file that is
     named must exist. Raises ConfigError with one line for each problem.
     """
     problems: list[str] = []
-    path = env_file
-    if path is None and DEFAULT_ENV_FILE.exists():
-        path = DEFAULT_ENV_FILE
+    path = env_file_in_force(env_file)
     given: Layer = {}
     if path is not None:
         given |= _from_env_file(path, problems)
     given |= _from_environment(environ, problems)
+    given |= _from_ledger(stored or {}, problems)
     given |= _from_overrides(overrides, problems)
     settings = _checked(given, problems)
     if problems or settings is None:
@@ -90,42 +93,30 @@ def load_settings(
 
 
 def _from_env_file(path: Path, problems: list[str]) -> Layer:
-    """The file's layer, by python-dotenv's grammar. `${NAME}` is not expanded: that would read
-    the process's environment past `environ`. Of two lines for one name the last holds.
-    """
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"the settings file {path} does not exist; check --env-file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"the settings file {path} cannot be read: {reason}") from None
+    """The file's layer; of two lines for one name the last holds."""
     layer: Layer = {}
-    for binding in parse_stream(io.StringIO(content)):
-        source = binding.original.string
-        # The parser counts the blank lines before a line as part of it.
-        blank = source[: len(source) - len(source.lstrip())].count("\n")
-        where = f"{path} line {binding.original.line + blank}"
-        if binding.error:
-            # The library would log this and go on without the line.
-            if ENV_PREFIX in source.upper():
-                line = messages.quoted(source.strip().splitlines()[0])
-                problems.append(f"{line} ({where}) cannot be read; write NAME=value, quotes closed")
-            continue
-        if binding.key is None or not _is_ours(binding.key):
-            continue
-        if binding.value is None:
-            problems.append(f"{binding.key} ({where}) has no value; write {binding.key}=value")
-            continue
-        _add(layer, binding.key, Given(binding.value, Origin.ENV_FILE, where), problems)
+    for name, value, where in lines_of(path, problems):
+        _add(layer, name, Given(value, Origin.ENV_FILE, where), problems)
     return layer
 
 
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> Layer:
     layer: Layer = {}
     for name, value in sorted(environ.items()):
-        if _is_ours(name):
+        if is_ours(name):
             _add(layer, name, Given(value, Origin.ENVIRONMENT, "environment"), problems)
+    return layer
+
+
+def _from_ledger(stored: Mapping[str, str], problems: list[str]) -> Layer:
+    """The layer of overrides kept in a ledger, by the settings' keys."""
+    layer: Layer = {}
+    for key, value in stored.items():
+        where = f"kept in the ledger; `algo-trader config --unset {key}` takes it away"
+        if key in EDITABLE:
+            layer[key] = Given(value, Origin.LEDGER, where)
+        else:
+            problems.append(f"{messages.quoted(key)} ({where}) cannot be set in the ledger")
     return layer
 
 
@@ -139,11 +130,6 @@ def _from_overrides(overrides: Iterable[str], problems: list[str]) -> Layer:
         except ConfigError as error:
             problems.append(str(error))
     return layer
-
-
-def _is_ours(name: str) -> bool:
-    # In any case, so that algo_risk__... is not passed over but told its right name.
-    return name.upper().startswith(ENV_PREFIX)
 
 
 def _add(layer: Layer, name: str, given: Given, problems: list[str]) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-from algo_trader.config.settings import ENV_PREFIX, Setting
+from algo_trader.config.values import ENV_PREFIX
+
+if TYPE_CHECKING:  # The table of settings costs half a second that not every verb has.
+    from algo_trader.config.settings import Setting
 
 LONGEST_SHOWN = 60
 

@@ -15,6 +15,12 @@ WHERE = "--set"
 STRATEGY = "strategy."
 CLASHING_SECTIONS = ("risk.", "costs.")
 """Sections in force whatever the strategy. Not velez: its settings are another strategy's."""
+EDITABLE = tuple(
+    key
+    for key in SETTINGS
+    if key.startswith("risk.") or key in ("watchlist", "velez.enabled", "log.level")
+)
+"""What may be overridden in a ledger: what a running daemon can take over without a restart."""
 
 
 def split(override: str) -> tuple[str, str]:

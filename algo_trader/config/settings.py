@@ -17,17 +17,18 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from algo_trader.config.fees import fee_schedule
-from algo_trader.config.values import flag, number, symbols, whole
+from algo_trader.config.values import ENV_PREFIX, exact_number, flag, symbols, whole, word
 from algo_trader.core.types import text
+from algo_trader.engine.listener import STOP_PCT
 from algo_trader.risk.limits import RiskLimits
 from algo_trader.strategies.velez import VelezParams
 from algo_trader.venue.costs import Costs
+from algo_trader.venue.rules import VenueRules
 
-ENV_PREFIX = "ALGO_"
 ENV_DELIMITER = "__"
 WATCHLIST = ("AAPL", "TSLA", "AMD", "NVDA", "META")
 
-Number: TypeAlias = Annotated[Decimal, BeforeValidator(number)]
+Number: TypeAlias = Annotated[Decimal, BeforeValidator(exact_number)]
 Whole: TypeAlias = Annotated[int, BeforeValidator(whole)]
 Flag: TypeAlias = Annotated[bool, BeforeValidator(flag)]
 Interval: TypeAlias = Annotated[Literal[1, 2, 5, 10], BeforeValidator(whole)]
@@ -168,6 +169,54 @@ class CostSettings(Section):
     )
 
 
+class BrokerSettings(Section):
+    """Where orders go."""
+
+    provider: Annotated[Literal["embedded"], BeforeValidator(word)] = _listed(
+        "embedded", "The broker: an exchange inside the process that replays bars."
+    )
+
+
+class EmbeddedSettings(Section):
+    """The embedded exchange: its account, and how it treats orders; see VenueRules."""
+
+    initial_cash: Number = _decimal(
+        Decimal(25_000), "100", "1000000000", "Cash the account begins with, in dollars."
+    )
+    latency_ms: Whole = _int(0, 0, 10_000, "Milliseconds the exchange takes to answer.")
+    partial_fill_pct: Whole = _int(
+        VenueRules().partial_fill_pct, 0, 100, "Fills that are partial, in per cent."
+    )
+    refuse_pct: Whole = _int(
+        VenueRules().refuse_pct, 0, 100, "New orders that are refused, in per cent."
+    )
+    seed: Whole = _int(
+        VenueRules().seed, 0, 2**31 - 1, "Seed of the dice for partial fills and refusals."
+    )
+
+
+class ReconcileSettings(Section):
+    """What is done about what the broker has and the ledger has not."""
+
+    stop_pct: Number = _decimal(
+        STOP_PCT,
+        "0.5",
+        "20",
+        "Distance of the stop of shares that no strategy bought, in per cent of their price.",
+    )
+
+
+class LogSettings(Section):
+    """The daemon's log."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], BeforeValidator(word)
+    ] = _listed("info", "The least level that is written.")
+    format: Annotated[Literal["auto", "text", "json"], BeforeValidator(word)] = _listed(
+        "auto", "Lines for people or for programs; auto: text on a terminal, JSON elsewhere."
+    )
+
+
 class Settings(BaseSettings):
     """Every setting, checked; `load_settings` makes it, `Settings()` is the defaults alone."""
 
@@ -178,6 +227,10 @@ class Settings(BaseSettings):
     risk: RiskSettings = RiskSettings()
     velez: VelezSettings = VelezSettings()
     costs: CostSettings = CostSettings()
+    broker: BrokerSettings = BrokerSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    reconcile: ReconcileSettings = ReconcileSettings()
+    log: LogSettings = LogSettings()
     watchlist: Symbols = _listed(WATCHLIST, "Stocks to trade.")
 
     @classmethod
@@ -207,6 +260,14 @@ class Settings(BaseSettings):
         chosen = dict(self.costs)
         wants_fees = chosen.pop("regulatory_fees")
         return Costs(**chosen, fees=fee_schedule() if wants_fees else None)
+
+    def venue_rules(self) -> VenueRules:
+        """How the embedded exchange treats orders."""
+        return VenueRules(
+            partial_fill_pct=self.embedded.partial_fill_pct,
+            refuse_pct=self.embedded.refuse_pct,
+            seed=self.embedded.seed,
+        )
 
     def values(self) -> dict[str, Any]:
         """Every setting by its key, such as risk.max_daily_loss_pct, in the order of the table."""

@@ -12,6 +12,12 @@ from decimal import Decimal
 
 from algo_trader.core.types import is_symbol
 
+ENV_PREFIX = "ALGO_"
+"""What the name of a setting begins with in the environment and in `.env`."""
+NUMBER_BELOW = 10**12
+DECIMALS_MOST = 9
+_FINEST = Decimal(1).scaleb(-DECIMALS_MOST)
+
 PLAIN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -24,6 +30,20 @@ def number(value: object) -> Decimal:
     if isinstance(value, Decimal) and value.is_finite():
         return value
     raise ValueError("not a plain decimal number such as 0.5")
+
+
+def exact_number(value: object) -> Decimal:
+    """As `number`, and small and coarse enough for `exact`: what settings and money may be."""
+    return exact(number(value))
+
+
+def exact(value: Decimal) -> Decimal:
+    """The value itself; ValueError if money could not be calculated with it in 28 digits."""
+    if abs(value) >= NUMBER_BELOW:
+        raise ValueError(f"not below {NUMBER_BELOW:,}")
+    if value % _FINEST:
+        raise ValueError(f"of more than {DECIMALS_MOST} decimal places")
+    return value
 
 
 def whole(value: object) -> int:
@@ -44,6 +64,11 @@ def flag(value: object) -> bool:
     raise ValueError("neither true nor false")
 
 
+def word(value: object) -> object:
+    """A word of a fixed list, whatever its case; anything else as it is, for the list to refuse."""
+    return value.strip().lower() if isinstance(value, str) else value
+
+
 def symbols(value: object) -> tuple[str, ...]:
     """Symbols from `AAPL,MSFT`, a JSON list or a sequence; ValueError names the one at fault."""
     items: object = value
@@ -52,7 +77,7 @@ def symbols(value: object) -> tuple[str, ...]:
         if stripped.startswith("["):
             try:
                 items = json.loads(stripped)
-            except ValueError:
+            except (ValueError, RecursionError):  # The latter for brackets by the thousand.
                 raise ValueError("not a JSON list") from None
         else:
             items = [item.strip() for item in stripped.split(",")] if stripped else []

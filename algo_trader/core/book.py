@@ -43,6 +43,7 @@ ORDER_FACTS = (
     ev.OutcomeUnknown,
     ev.CancelRequested,
     ev.CancelRefused,
+    ev.CancelUnanswered,
     ev.OrderCanceled,
     ev.OrderExpired,
     ev.OrderReplaced,
@@ -84,9 +85,11 @@ class Book:
             ev.OrderFilled: self._order_filled,
             ev.StopSet: self._stop_set,
             ev.ExitDecided: self._exit_decided,
+            ev.SharesAdopted: self._shares_adopted,
             ev.LimitTripped: self._limit_tripped,
             ev.Halted: self._halted,
             ev.Resumed: self._resumed,
+            ev.SettingChanged: _nothing,
             ev.Discrepancy: _nothing,
             **dict.fromkeys(ORDER_FACTS, self._order_moved),
         }
@@ -257,6 +260,22 @@ class Book:
         if qty:
             stray.side = side
             self._open(stray, order, qty, fact)
+        self._keep_active(stray)
+
+    def _shares_adopted(self, fact: ev.SharesAdopted) -> None:
+        """Shares at the broker that no fill of ours explains get the owner `external`."""
+        stray = self.holding(EXTERNAL, fact.symbol)
+        if stray.qty and stray.side is not fact.side:
+            raise CoreError(f"{EXTERNAL} is {stray.side} in {fact.symbol}, not {fact.side}")
+        if not stray.qty:
+            self.positions += 1
+            stray.opened_at = fact.at
+            stray.side = fact.side
+            stray.decision = DecisionId(f"{self.account}-{EXTERNAL}-{fact.symbol}-{fact.at}")
+        stray.qty += fact.qty
+        stray.entry_qty += fact.qty
+        stray.entry_value += fact.qty * fact.price
+        self.cost += stray.weigh()
         self._keep_active(stray)
 
     def _keep_active(self, holding: Holding) -> None:

@@ -12,6 +12,12 @@ class ConfigError(AlgoTraderError):
     """Bad input from the operator: one message that names the field and the remedy; exit 2."""
 
 
+class SafetyRefusal(ConfigError):
+    """Nothing is wrong with the input, but going on could harm: another daemon, another account,
+    live trading without its two keys; exit 4.
+    """
+
+
 class DataError(AlgoTraderError):
     """Bad market data: names file, row and field; nothing is half-imported; exit 2."""
 
@@ -30,3 +36,19 @@ class CoreError(AlgoTraderError):
 
 class IllegalTransition(CoreError):
     """A fact that the order state table does not allow in the order's present state."""
+
+
+class BrokerError(AlgoTraderError):
+    """The world outside did not do as asked. A refusal is a report, not an error."""
+
+
+class Unanswered(BrokerError):
+    """The broker may have what was sent: never to be recorded as a refusal."""
+
+
+class Unavailable(BrokerError):
+    """Certainly nothing was sent."""
+
+
+class StorageFailure(AlgoTraderError):
+    """The disk or the driver failed: whether the last write happened is unknown."""

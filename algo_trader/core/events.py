@@ -194,6 +194,13 @@ class CancelRefused(OrderFact):
 
 
 @message
+class CancelUnanswered(OrderFact):
+    """No usable answer to a cancel: the order's own status decides, and it may be asked again."""
+
+    detail: str
+
+
+@message
 class OrderCanceled(OrderFact):
     """The broker confirmed that the rest of the order is gone."""
 
@@ -240,6 +247,16 @@ class ExitDecided(HoldingFact):
 
 
 @message
+class SharesAdopted(Fact):
+    """The broker holds shares that no order of ours explains; their owner is `external`."""
+
+    symbol: Symbol
+    side: Side
+    qty: Decimal
+    price: Decimal
+
+
+@message
 class LimitTripped(Fact):
     """A circuit breaker opened; it stays open until the next session."""
 
@@ -259,6 +276,14 @@ class Resumed(Fact):
 
 
 @message
+class SettingChanged(Fact):
+    """An operator overrode a setting from now on, or with `value` None ended its override."""
+
+    key: str
+    value: str | None
+
+
+@message
 class Discrepancy(Fact):
     """The broker said something our order table does not allow; nothing was changed."""
 
@@ -272,11 +297,13 @@ Report: TypeAlias = (
     | OutcomeUnknown
     | OrderFilled
     | CancelRefused
+    | CancelUnanswered
     | OrderCanceled
     | OrderExpired
     | OrderReplaced
+    | OrderAbandoned
 )
-"""What a broker may answer or tell."""
+"""What a broker may answer or tell; that it has no such order (OrderAbandoned) included."""
 
 
 class Submit(NamedTuple):

@@ -13,6 +13,7 @@ from algo_trader.core.errors import IllegalTransition
 from algo_trader.core.events import (
     CancelRefused,
     CancelRequested,
+    CancelUnanswered,
     OrderAbandoned,
     OrderAccepted,
     OrderCanceled,
@@ -78,24 +79,29 @@ TRANSITIONS: dict[OrderState, dict[type, OrderState]] = {
         OrderRefused: S.REJECTED,
         OutcomeUnknown: S.SUBMITTED,  # Unknown is a state: it still counts as exposure.
         OrderAbandoned: S.SUBMIT_FAILED,  # Only after the broker proved it absent.
+        OrderSubmitting: S.SUBMITTED,  # A reducing order is sent again, under the same id.
         CancelRequested: S.SUBMITTED,
         CancelRefused: S.SUBMITTED,
+        CancelUnanswered: S.SUBMITTED,
     },
     S.ACCEPTED: {
         **_AT_BROKER,
         OrderRefused: S.REJECTED,  # Alpaca may reject an order after its 200.
         CancelRequested: S.ACCEPTED,
         CancelRefused: S.ACCEPTED,
+        CancelUnanswered: S.ACCEPTED,
     },
     S.PARTIALLY_FILLED: {
         **_AT_BROKER,  # Expiry after a partial fill is the close of a DAY order.
         OrderAccepted: S.PARTIALLY_FILLED,  # The acknowledgement that a fill outran.
         CancelRequested: S.PARTIALLY_FILLED,
         CancelRefused: S.PARTIALLY_FILLED,
+        CancelUnanswered: S.PARTIALLY_FILLED,
     },
     S.FILLED: {
         OrderAccepted: S.FILLED,  # The acknowledgement that the last fill outran.
         CancelRefused: S.FILLED,  # The cancel that a fill outran.
+        CancelUnanswered: S.FILLED,
         OrderFilled: S.FILLED,  # More than was ordered: executions are never illegal.
     },
     S.CANCELED: {
@@ -103,22 +109,26 @@ TRANSITIONS: dict[OrderState, dict[type, OrderState]] = {
         OrderFilled: S.FILLED,
         OrderAccepted: S.CANCELED,
         CancelRefused: S.CANCELED,
+        CancelUnanswered: S.CANCELED,
     },
     S.EXPIRED: {
         PartialFill: S.EXPIRED,  # A fill reported after the expiry it preceded.
         OrderFilled: S.FILLED,
         OrderAccepted: S.EXPIRED,
         CancelRefused: S.EXPIRED,
+        CancelUnanswered: S.EXPIRED,
     },
     S.REJECTED: {
         OrderAccepted: S.REJECTED,  # The acknowledgement that the rejection outran.
         CancelRefused: S.REJECTED,
+        CancelUnanswered: S.REJECTED,
     },
     S.SUBMIT_FAILED: {
         # A late order: it appeared at the broker after we gave up on it.
         **_AT_BROKER,
         OrderAccepted: S.ACCEPTED,
         CancelRefused: S.SUBMIT_FAILED,
+        CancelUnanswered: S.SUBMIT_FAILED,
     },
 }
 
@@ -268,6 +278,10 @@ def advance(order: Order, fact: OrderFact) -> Order:
             order.last_error = fact.message
         case OrderReplaced():
             order.replaced_by = fact.replaced_by
+        case CancelUnanswered():
+            order.cancel_reason = None
+            order.cancel_after = fact.at + RETRY_AFTER_S
+            order.last_error = fact.detail
         case OutcomeUnknown():
             order.is_unknown = True
             order.last_error = fact.detail

@@ -8,7 +8,7 @@ digit.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from algo_trader.core.types import (
     HUNDRED,
@@ -17,6 +17,8 @@ from algo_trader.core.types import (
     Instant,
     Side,
     Symbol,
+    iso,
+    text,
 )
 
 
@@ -75,3 +77,21 @@ def round_trip(
         pnl / entry_value * HUNDRED,
         commission,
     )
+
+
+def trade_json(trade: Trade) -> dict[str, Any]:
+    """One trade as the JSON object that `trades` and `backtest` print."""
+    return {
+        "symbol": trade.symbol,
+        "side": trade.side,
+        "qty": text(trade.qty),
+        "entry_at": iso(trade.entry_at),
+        "entry_price": text(trade.entry_price),
+        "exit_at": iso(trade.exit_at),
+        "exit_price": text(trade.exit_price),
+        "exit_reason": trade.exit_reason,
+        "pnl": text(trade.pnl),
+        "pnl_pct": text(trade.pnl_pct),
+        "commission": text(trade.commission),
+        "duration_s": trade.duration_s,
+    }

@@ -3,8 +3,8 @@
 A process that has run for a week and one that has just come back ask the same question here and
 get the same answer. The rules, in the order they are applied:
 
-* an entry whose time is up, that a tripped limit forbids, or that has filled in part, is canceled,
-  and so is one that appeared at the broker after we gave up on it;
+* an entry whose time is up, that a tripped limit or a halt forbids, or that has filled in part, is
+  canceled, and so is one that appeared at the broker after we gave up on it;
 * a flat holding keeps no protective or closing order;
 * a decided exit cancels the stop, waits for the proof, then closes at market;
 * a reducing order that was refused is tried again after a pause; a stop refused twice gives way to
@@ -12,6 +12,13 @@ get the same answer. The rules, in the order they are applied:
 * every filled share is covered: one stop over the whole position at the wanted price. It is placed
   once the entry's remainder is gone (brokers refuse an opposite stop while an entry rests). Fewer
   than MIN_PROTECTED shares left of a partly filled entry are closed at market instead.
+
+Beside what is to be done there is what is to be asked (`unanswered`): an order whose request or
+cancel has no answer is looked up at the broker by its id, and so is one that does not let itself be
+canceled, or whose replacement works: it may have ended unheard. What follows from the broker's word
+that it has no such order is `missing`: an entry is given up, a reducing order that is still wanted
+is sent again under the same id, and an order it had accepted is a contradiction that only an
+operator can settle.
 """
 
 from __future__ import annotations
@@ -22,9 +29,10 @@ from typing import NamedTuple, TypeAlias
 from algo_trader.core.book import EXPIRED, Book
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order, OrderState
-from algo_trader.core.types import ClientOrderId, ExitReason, Instant
+from algo_trader.core.types import ZERO, ClientOrderId, ExitReason, Instant, Role, Word
 
 DAILY_LOSS = "DAILY_LOSS"
+HALTED = "HALTED"
 PARTIAL_FILL = "PARTIAL_FILL"
 LATE = "LATE"
 EXIT = "EXIT"
@@ -72,14 +80,14 @@ def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
     entry = holding.entry
     if entry is not None:
         reason = _entry_ends(book, entry, now)
-        if reason and _may_cancel(entry, now):
+        if reason and may_cancel(entry, now):
             todo.append(CancelOrder(entry.order_id, reason))
-    todo.extend(CancelOrder(o.order_id, LATE) for o in holding.late if _may_cancel(o, now))
+    todo.extend(CancelOrder(o.order_id, LATE) for o in holding.late if may_cancel(o, now))
     if not holding.qty:
         todo.extend(
             CancelOrder(order.order_id, NO_POSITION)
             for order in (*holding.stops, *holding.exits)
-            if _may_cancel(order, now)
+            if may_cancel(order, now)
         )
     elif holding.exits or entry or holding.late or now < holding.retry_at:
         pass  # The close is on its way, an entry must go first, or the broker has just refused.
@@ -99,10 +107,12 @@ def _entry_ends(book: Book, entry: Order, now: Instant) -> str | None:
         return EXPIRED
     if DAILY_LOSS in book.tripped:
         return DAILY_LOSS
+    if book.halted is not None:
+        return HALTED
     return None
 
 
-def _may_cancel(order: Order, now: Instant) -> bool:
+def may_cancel(order: Order, now: Instant) -> bool:
     """A cancel is worth sending: the order has left, no cancel is open, none was just refused."""
     return (
         order.cancel_reason is None
@@ -113,7 +123,7 @@ def _may_cancel(order: Order, now: Instant) -> bool:
 
 def _close(holding: Holding, reason: ExitReason, now: Instant) -> list[Todo]:
     if holding.stops:
-        return [CancelOrder(s.order_id, EXIT) for s in holding.stops if _may_cancel(s, now)]
+        return [CancelOrder(s.order_id, EXIT) for s in holding.stops if may_cancel(s, now)]
     return [CloseOut(holding.qty, reason)]
 
 
@@ -128,9 +138,71 @@ def _cover(holding: Holding, now: Instant) -> list[Todo]:
     stop = holding.stops[0]
     if any(s.broker_id is None or s.cancel_reason for s in holding.stops):
         return []  # An answer is awaited.
+    if any(_is_replaced(s, holding) for s in holding.stops):
+        return []  # The new stop was told of before the old one's end.
     if len(holding.stops) > 1:
         # More stops than shares could open an opposite position: keep the first.
-        return [CancelOrder(s.order_id, COVERED) for s in holding.stops[1:] if _may_cancel(s, now)]
+        return [CancelOrder(s.order_id, COVERED) for s in holding.stops[1:] if may_cancel(s, now)]
     if stop.request.stop_price != price or stop.qty_open != holding.qty:
         return [MoveStop(stop.order_id, holding.qty, price)]
     return []
+
+
+def _is_replaced(stop: Order, holding: Holding) -> bool:
+    """Whether the broker has a stop that was to take the place of this one."""
+    return any(s.replaces == stop.order_id and s.broker_id is not None for s in holding.stops)
+
+
+class Missing(Word):
+    """What the broker's proof that it has no such order means."""
+
+    NOTHING = "nothing"
+    GIVE_UP = "give up"
+    SEND_AGAIN = "send again"
+    CONTRADICTION = "contradiction"
+
+
+def unanswered(book: Book) -> list[Order]:
+    """Orders whose request or cancel has no answer, those in flight at this moment included, and
+    those of which a refused cancel or a working replacement says that they may have ended.
+    """
+    return [
+        order
+        for holding in book.in_order()
+        for order in (holding.entry, *holding.late, *holding.stops, *holding.exits)
+        if order is not None
+        and order.state is not OrderState.PENDING_SUBMIT
+        and (
+            order.broker_id is None
+            or order.cancel_reason is not None
+            or order.cancel_after
+            or _is_replaced(order, holding)
+        )
+    ]
+
+
+def uncovered(holding: Holding) -> Decimal:
+    """Shares of the position that no working protective stop covers."""
+    covered = sum((s.qty_open for s in holding.stops if s.broker_id is not None), start=ZERO)
+    return max(holding.qty - covered, ZERO)
+
+
+def missing(book: Book, order: Order) -> Missing:
+    """What to do about a live order that the broker proved not to have."""
+    if not order.is_live:
+        return Missing.NOTHING
+    if order.broker_id is not None or order.fills:
+        return Missing.CONTRADICTION
+    holding = book.holding(order.strategy, order.request.symbol)
+    if order.cancel_reason is not None or not _is_still_wanted(order, holding):
+        return Missing.GIVE_UP
+    return Missing.SEND_AGAIN
+
+
+def _is_still_wanted(order: Order, holding: Holding) -> bool:
+    """Whether a reducing order is what would be placed now; an entry never is, it is too late."""
+    if order.role is Role.ENTRY or order.request.qty != holding.qty:
+        return False
+    if order.role is Role.EXIT:
+        return True
+    return holding.exit_reason is None and order.request.stop_price == holding.stop_price

@@ -26,20 +26,20 @@ from algo_trader.risk.rules import ConsecutiveLossesRule
 class Breakers:
     """Daily loss and losses in a row. `floor` is the day's P&L at which the first opens."""
 
-    __slots__ = ("_book", "_hands", "_limits", "_marks", "floor")
+    __slots__ = ("_book", "_hands", "_marks", "floor", "limits")
 
     def __init__(
         self, book: Book, marks: figures.Marks, limits: RiskLimits, hands: Hands
     ) -> None:
         self._book = book
         self._marks = marks
-        self._limits = limits
+        self.limits = limits
         self._hands = hands
         self.floor: Decimal | None = None
 
     def open_session(self, equity: Decimal | None) -> None:
         """A new session measures its loss against this equity."""
-        self.floor = daily_loss_floor(self._limits, equity)
+        self.floor = daily_loss_floor(self.limits, equity)
 
     def check_daily_loss(self, now: Instant) -> None:
         """Open the daily-loss breaker, once, and cancel every resting entry."""
@@ -55,6 +55,6 @@ class Breakers:
         """Open the pause after losses in a row; judged when a trade closes."""
         rule = ConsecutiveLossesRule.name
         if rule not in self._book.tripped and losses_in_a_row_reached(
-            self._limits, loss_streak=self._book.loss_streak
+            self.limits, loss_streak=self._book.loss_streak
         ):
             self._hands.record(LimitTripped(at=at, rule=rule))

@@ -21,8 +21,6 @@ from algo_trader.core import events as ev
 from algo_trader.core import work
 from algo_trader.core.book import EXTERNAL, Book
 from algo_trader.core.candles import OVERDUE_AFTER_S
-from algo_trader.core.errors import IllegalTransition
-from algo_trader.core.orders import Order, is_echo
 from algo_trader.core.types import (
     MINUTE,
     ZERO,
@@ -30,10 +28,8 @@ from algo_trader.core.types import (
     Candle,
     ExitReason,
     Instant,
-    Role,
     Session,
     Symbol,
-    text,
 )
 from algo_trader.engine import figures
 from algo_trader.engine.breakers import Breakers
@@ -41,6 +37,7 @@ from algo_trader.engine.decisions import DecisionLine, Event, Sink
 from algo_trader.engine.hands import NOTHING, Hands, Step
 from algo_trader.engine.judge import SESSION_CUTOFF, Judge
 from algo_trader.engine.lane import Lane
+from algo_trader.engine.listener import Listener
 from algo_trader.risk.limits import RiskLimits
 from algo_trader.risk.rules import RiskView
 
@@ -71,16 +68,17 @@ class Engine:
         self._lanes_on: dict[Symbol, list[tuple[Lane, Callable[[Bar], bool]]]] = {}
         for lane in self.lanes:
             self._lanes_on.setdefault(lane.symbol, []).append((lane, lane.builder.add))
-        self._now: Instant = 0
+        self.now: Instant = 0
+        self.session: Session | None = None
         self._closes_at: Instant = 0
         self._flatten_from: Instant = 0
         self.wakes_at: Instant = 0
         self._symbols = len(self._lanes_on)
-        self._pnl_moved = False
         self._alarm_at: Instant = 0
-        self._hands = Hands(book, self._note if sink is not None else None)
-        self._breakers = Breakers(book, self.marks, limits, self._hands)
-        self._judge = Judge(book, self.marks, limits, self._hands, self._breakers)
+        self.hands = Hands(book, self._note if sink is not None else None)
+        self._breakers = Breakers(book, self.marks, limits, self.hands)
+        self._listener = Listener(book, self.marks, self.hands, self._breakers, self._lane_of)
+        self._judge = Judge(book, self.marks, limits, self.hands, self._breakers)
         for lane in self.lanes:
             lane.tells = sink is not None
 
@@ -89,13 +87,14 @@ class Engine:
     def open_account(self, account: str, cash: Decimal, now: Instant) -> Step:
         """Bind the book to a broker account."""
         if self.book.account != account:
-            self._hands.record(ev.AccountPinned(at=now, account=account, cash=cash))
-        return self._hands.step()
+            self.hands.record(ev.AccountPinned(at=now, account=account, cash=cash))
+        return self.hands.step()
 
     def open_session(self, session: Session) -> Step:
         """A session begins: align candles, reset the daily figures."""
+        self.session = session
         self._closes_at = session.closes_at
-        self._now = session.opens_at
+        self.now = session.opens_at
         self.wakes_at = session.closes_at
         for lane in self.lanes:
             lane.open_session(session)
@@ -104,10 +103,11 @@ class Engine:
             at=session.opens_at, session=session.date, equity=self.equity()
         )
         if session.date != self.book.session:
-            self._hands.record(opened)
+            self.hands.record(opened)
         # The book keeps a session's first equity, also when it is opened again after a restart.
         self._breakers.open_session(self.book.session_equity)
-        return self._hands.step()
+        self._end_what_stayed_overnight(session)
+        return self.hands.step()
 
     def warm_up(self, session: Session, minutes: Sequence[Sequence[Bar]]) -> None:
         """Feed a past session to the averages alone: no decisions, no facts."""
@@ -126,12 +126,12 @@ class Engine:
         """Step 0 of the minute that begins now; also the heartbeat of a live clock."""
         if now >= self.wakes_at:
             self._close_overdue(now)
-        if now > self._now:
+        if now > self.now:
             # In virtual time the minute before has ended at this very instant and settled all.
-            self._now = now
+            self.now = now
             for holding in self.book.in_order():
-                self._hands.settle(holding, self._now)
-        return self._hands.step()
+                self.hands.settle(holding, self.now)
+        return self.hands.step()
 
     def on_minute(self, start: Instant, bars: Sequence[Bar]) -> Step:
         """Steps 2 to 2c: the minute that began at `start` is over and these are its bars.
@@ -157,14 +157,14 @@ class Engine:
             floor = self._breakers.floor
             if floor is None or worth.is_nan() or book.realized_today + worth - book.cost <= floor:
                 self._breakers.check_daily_loss(start)
-        elif self._pnl_moved:
-            self._pnl_moved = False
+        elif self._listener.pnl_moved:
+            self._listener.pnl_moved = False
             self.equity_marked = book.cash
             self._breakers.check_daily_loss(start)
-        self._now = now = start + MINUTE
-        if book.resting or now >= self._alarm_at:
-            self._pass_time(now)
-        hands = self._hands
+        self.now = now = start + MINUTE
+        if book.resting or now >= self._alarm_at or self._listener.was_refused:
+            self.pass_time(now)
+        hands = self.hands
         return hands.step() if hands.facts else NOTHING
 
     def on_candle_due(self) -> Step:
@@ -176,16 +176,16 @@ class Engine:
             del self.due[0]
         lane.candles += 1
         try:
-            indicators = lane.indicators.update(candle)
+            lane.last_indicators = indicators = lane.indicators.update(candle)
         except (Exception, SystemExit) as error:  # A user's indicators may raise anything.
             raise lane.blame(candle.start, error) from error
         holding = lane.holding
         signal = NOT_EVALUATED
-        if self._now >= lane.flatten_at:
+        if self.now >= lane.flatten_at:
             signal = SESSION_CUTOFF
         elif holding.qty:
             if candle.end > holding.opened_at and holding.exit_reason is None:
-                self._judge.manage(lane, candle, indicators, self._now)
+                self._judge.manage(lane, candle, indicators, self.now)
         elif candle.start >= holding.quiet_until and not (
             holding.entry or holding.stops or holding.exits or holding.late
         ):
@@ -196,46 +196,42 @@ class Engine:
             if isinstance(found, str):
                 signal = found
             else:
-                signal = self._judge.consider(lane, candle, found, self._now)
+                signal = self._judge.consider(lane, candle, found, self.now)
         if self._sink is not None:
             self._line = (lane, candle, indicators, signal)
             self.has_line = True
-        hands = self._hands
+        hands = self.hands
         return hands.step() if hands.facts else NOTHING
 
     def on_report(self, report: ev.Report) -> Step:
         """A broker's answer or update. An echo is nothing; an illegal one is a Discrepancy."""
-        order = self.book.orders.get(report.order_id)
-        if order is None:
-            self._hands.record(
-                ev.Discrepancy(
-                    at=report.at, order_id=report.order_id, detail=f"unknown order: {report}"
-                )
-            )
-            return self._hands.step()
-        if is_echo(order, report):
-            return NOTHING
-        was_held = self.book.holdings[(order.strategy, order.request.symbol)].qty
-        try:
-            self._hands.record(report)
-        except IllegalTransition as error:
-            self._hands.record(
-                ev.Discrepancy(at=report.at, order_id=report.order_id, detail=str(error))
-            )
-            return self._hands.step()
-        self._follow(order, report, was_held=bool(was_held))
-        return self._hands.step()
+        self.report(report)
+        return self.hands.step()
+
+    def report(self, report: ev.Report) -> None:
+        """`on_report` for one of several: `hands.step` hands over what they led to."""
+        self._listener.hear(report, self.now)
+
+    def settle_all(self) -> None:
+        """Do what is left to do for every holding."""
+        for holding in self.book.in_order():
+            self.hands.settle(holding, self.now)
 
     def close_positions(self, reason: ExitReason) -> Step:
         """Decide the exit of every open position and cancel what rests."""
+        self.cancel_entries(reason.upper())
         for holding in self.book.in_order():
-            if holding.entry is not None:
-                cancel = work.CancelOrder(holding.entry.order_id, reason.upper())
-                self._hands.cancel(cancel, self._now)
             if holding.qty and holding.exit_reason is None:
-                self._hands.exit(holding, reason, self._now)
-            self._hands.settle(holding, self._now)
-        return self._hands.step()
+                self.hands.exit(holding, reason, self.now)
+            self.hands.settle(holding, self.now)
+        return self.hands.step()
+
+    def cancel_entries(self, reason: str) -> None:
+        """Ask for the cancel of every order that could open a position."""
+        for holding in self.book.in_order():
+            entry = holding.entry
+            if entry is not None and work.may_cancel(entry, self.now):
+                self.hands.cancel(work.CancelOrder(entry.order_id, reason), self.now)
 
     def settled(self) -> None:
         """Every answer to the last candle has been fed: hand over its decision line."""
@@ -253,6 +249,31 @@ class Engine:
             DecisionLine(lane.name, candle, indicators, label, signal, events, lane.holding)
         )
 
+    def change_limits(self, limits: RiskLimits) -> None:
+        """Other limits from the next signal on; the day's loss is measured by them at once."""
+        self.limits = limits
+        self._judge.limits = limits
+        self._breakers.limits = limits
+        self._breakers.open_session(self.book.session_equity)
+
+    @property
+    def external_stop_pct(self) -> Decimal:
+        """Distance, in per cent, of the stop of shares that belong to no strategy."""
+        return self._listener.stop_pct
+
+    @external_stop_pct.setter
+    def external_stop_pct(self, pct: Decimal) -> None:
+        self._listener.stop_pct = pct
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether new risk may be taken: reconciled, warmed up, streams fresh."""
+        return self._judge.is_ready
+
+    @is_ready.setter
+    def is_ready(self, is_ready: bool) -> None:
+        self._judge.is_ready = is_ready
+
     # -- figures --
 
     def equity(self) -> Decimal:
@@ -263,13 +284,18 @@ class Engine:
         """The session's realized P&L plus the unrealized P&L of what is open."""
         return figures.day_pnl(self.book, self.marks)
 
+    @property
+    def daily_loss_floor(self) -> Decimal | None:
+        """The day's P&L at which the daily loss trips; None before the first session."""
+        return self._breakers.floor
+
     def risk_view(self, symbol: Symbol) -> RiskView:
         """What the risk rules would look at if `symbol` signaled now."""
         return figures.risk_view(self.book, self.marks, symbol, is_ready=self._judge.is_ready)
 
     # -- inside --
 
-    def _pass_time(self, now: Instant) -> None:
+    def pass_time(self, now: Instant) -> None:
         """Steps 2b and 2c: what the passing of time alone brings about, by symbol.
 
         Nothing is held past the flatten time, entries end when they expire, what a broker refused
@@ -277,18 +303,28 @@ class Engine:
         `_alarm_at` says from when on this is asked although no entry rests.
         """
         self._alarm_at = self._flatten_from
+        self._listener.was_refused = False
         for holding in self.book.in_order():
             if now >= self._flatten_from and holding.qty and holding.exit_reason is None:
                 lane = self._lane_of.get((holding.strategy, holding.symbol))
                 if lane is not None and now >= lane.flatten_at:
-                    self._hands.exit(holding, ExitReason.END_OF_DAY, now)
-                    self._hands.settle(holding, self._now)
+                    self.hands.exit(holding, ExitReason.END_OF_DAY, now)
+                    self.hands.settle(holding, self.now)
                     continue
-            self._hands.settle(holding, self._now)
+            self.hands.settle(holding, self.now)
             if holding.retry_at >= now:
                 self._alarm_at = now
         if now >= self._closes_at:
             self._close_windows()
+
+    def _end_what_stayed_overnight(self, session: Session) -> None:
+        """A position that no flatten time ended, because we or the broker were away, ends now."""
+        for holding in self.book.in_order():
+            if not holding.qty or holding.opened_at >= session.opens_at:
+                continue
+            if holding.strategy != EXTERNAL and holding.exit_reason is None:
+                self.hands.exit(holding, ExitReason.END_OF_DAY, self.now)
+            self.hands.settle(holding, self.now)
 
     def _close_windows(self) -> None:
         """The session is over: candles that lack their last minute are late."""
@@ -311,49 +347,6 @@ class Engine:
                 again = min(again, end + OVERDUE_AFTER_S)
         self.wakes_at = again
 
-    def _follow(self, order: Order, report: ev.Report, *, was_held: bool) -> None:
-        """What a broker's report leads to."""
-        key = (order.strategy, order.request.symbol)
-        holding = self.book.holdings[key]
-        lane = self._lane_of.get(key)
-        if isinstance(report, ev.OrderRefused | ev.CancelRefused):
-            self._alarm_at = 0
-        if isinstance(report, ev.OrderFilled):
-            self._pnl_moved = True
-            if order.role is Role.ENTRY:
-                if holding.qty and holding.stop_price is None and order.stop_loss is not None:
-                    self._hands.record(
-                        ev.StopSet(
-                            at=report.at,
-                            strategy=order.strategy,
-                            symbol=order.request.symbol,
-                            price=order.stop_loss,
-                        )
-                    )
-            elif was_held and not holding.qty:
-                self._breakers.check_streak(report.at)
-        if holding.is_active:
-            self._hands.settle(holding, self._now)
-        if isinstance(report, ev.OrderFilled):
-            self._halt_on_stray(order, report)
-        # The strategy hears of it last: whatever its own code does, the position is protected.
-        if lane is not None and holding.qty and not was_held:
-            lane.tell_opened()
-        elif lane is not None and was_held and not holding.qty:
-            lane.tell_closed(report.at)
-
-    def _halt_on_stray(self, order: Order, report: ev.OrderFilled) -> None:
-        """Shares that belong to no strategy of ours stop all new risk until an operator looks."""
-        symbol = order.request.symbol
-        stray = self.book.holdings.get((EXTERNAL, symbol))
-        if stray is None or not stray.qty or self.book.halted is not None:
-            return
-        detail = f"{stray.side} {text(stray.qty)} {symbol} beyond our positions, by {report}"
-        self._hands.record(
-            ev.Discrepancy(at=report.at, order_id=report.order_id, detail=detail)
-        )
-        self._hands.record(ev.Halted(at=report.at, reason=detail))
-
     def _note(self, key: tuple[str, Symbol], event: Event) -> None:
         """Keep an event for the lane's next decision line."""
         lane = self._lane_of.get(key)
@@ -362,6 +355,6 @@ class Engine:
 
     def _warm(self, lane: Lane) -> None:
         for candle in lane.builder.ready:
-            lane.indicators.update(candle)
+            lane.last_indicators = lane.indicators.update(candle)
             lane.candles += 1
         lane.builder.ready.clear()

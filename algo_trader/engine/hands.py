@@ -14,6 +14,7 @@ from algo_trader.core import events as ev
 from algo_trader.core import work
 from algo_trader.core.book import Book
 from algo_trader.core.holding import Holding
+from algo_trader.core.orders import Order
 from algo_trader.core.types import ExitReason, Instant, Role, Symbol
 from algo_trader.engine.decisions import Event, event_of
 from algo_trader.engine.protect import close_order, stop_order
@@ -94,3 +95,12 @@ class Hands:
             self._commands.append(ev.Submit(request))
         else:
             self._commands.append(ev.Replace(intended.replaces, request))
+
+    def send_again(self, order: Order, now: Instant) -> None:
+        """A reducing order that the broker proved not to have leaves once more, under its id."""
+        self.record(ev.OrderSubmitting(at=now, order_id=order.order_id))
+        old = None if order.replaces is None else self._book.orders.get(order.replaces)
+        if old is not None and old.is_live:
+            self._commands.append(ev.Replace(old.order_id, order.request))
+        else:
+            self._commands.append(ev.Submit(order.request))

@@ -14,7 +14,7 @@ from algo_trader.core.book import Book
 from algo_trader.core.errors import StrategyError
 from algo_trader.core.holding import Holding
 from algo_trader.core.prices import ceil_to_tick, floor_to_tick
-from algo_trader.core.types import ZERO, Candle, Instant, Side, iso, text
+from algo_trader.core.types import ZERO, Candle, ExitReason, Instant, Side, iso, text
 from algo_trader.engine import figures
 from algo_trader.engine.breakers import Breakers
 from algo_trader.engine.desk import decide, is_bad_risk, on_tick
@@ -22,6 +22,7 @@ from algo_trader.engine.hands import Hands
 from algo_trader.engine.lane import Lane
 from algo_trader.risk.limits import RiskLimits
 from algo_trader.strategies.base import Exit, Hold, KeepStop, MoveStop, Signal
+from algo_trader.strategies.mistakes import shown
 
 SIGNAL = "SIGNAL"
 LATE_CANDLE = "LATE_CANDLE"
@@ -35,7 +36,7 @@ PRICE_LIMIT = Decimal(10**9)
 class Judge:
     """Signals and stop moves of one account's strategies."""
 
-    __slots__ = ("_book", "_breakers", "_hands", "_limits", "_marks", "is_ready")
+    __slots__ = ("_book", "_breakers", "_hands", "_marks", "is_ready", "limits")
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class Judge:
     ) -> None:
         self._book = book
         self._marks = marks
-        self._limits = limits
+        self.limits = limits
         self._hands = hands
         self._breakers = breakers
         self.is_ready = True
@@ -56,7 +57,14 @@ class Judge:
         """SIGNAL if it stands, taken or refused by risk; else the first test that failed."""
         if not isinstance(signal, Signal):
             raise _bad_answer(lane, candle, "signal", signal)
+        if not isinstance(signal.side, Side):
+            remedy = "its side must be Side.LONG or Side.SHORT of algo_trader.core.types"
+            raise lane.refuse("signal", signal, candle.start, remedy)
+        if not isinstance(signal.otherwise, str | None):
+            remedy = "its otherwise must be a reason in capitals or None"
+            raise lane.refuse("signal", signal, candle.start, remedy)
         _check_prices(lane, candle, signal.entry, signal.stop)
+        lane.check_context("the code behind this signal", candle.start)
         expires_at = candle.end + lane.entry_life_s
         if candle.late:
             return signal.otherwise or LATE_CANDLE
@@ -75,7 +83,7 @@ class Judge:
         holding = lane.holding
         try:
             answer = lane.strategy.manage(candle, lane.position(), indicators)
-        except (Exception, SystemExit) as error:  # A user's code may raise anything.
+        except BaseException as error:  # A user's code may raise anything.
             raise lane.blame(candle.start, error) from error
         if isinstance(answer, MoveStop):
             _check_prices(lane, candle, answer.price)
@@ -85,6 +93,8 @@ class Judge:
         elif isinstance(answer, KeepStop):
             _note_kept(lane, holding)
         elif isinstance(answer, Exit):
+            if not isinstance(answer.reason, ExitReason):
+                raise _bad_answer(lane, candle, "manage", answer)
             self._hands.exit(holding, answer.reason, now)
             self._hands.settle(holding, now)
         elif not isinstance(answer, Hold):
@@ -98,7 +108,7 @@ class Judge:
             signal,
             candle,
             figures.risk_view(self._book, self._marks, lane.symbol, is_ready=self.is_ready),
-            self._limits,
+            self.limits,
             account=self._book.account,
             strategy=lane.name,
             now=now,
@@ -136,17 +146,17 @@ def _note_kept(lane: Lane, holding: Holding) -> None:
 def _check_prices(lane: Lane, candle: Candle, *prices: object) -> None:
     for price in prices:
         if not (
-            isinstance(price, Decimal) and (not price.is_finite() or abs(price) < PRICE_LIMIT)
+            isinstance(price, Decimal)
+            # Not abs(): that rounds, and a number can be too large to round.
+            and (not price.is_finite() or price.copy_abs() < PRICE_LIMIT)
         ):
             raise StrategyError(
-                f"strategy {lane.name} gave the price {price!r} at candle {lane.candles} of "
+                f"strategy {lane.name} gave the price {shown(price)} at candle {lane.candles} of "
                 f"{lane.symbol} ({iso(candle.start)}): prices are Decimal, such as "
                 "bar.high or Decimal('1.25')"
             )
 
 
 def _bad_answer(lane: Lane, candle: Candle, method: str, answer: object) -> StrategyError:
-    return StrategyError(
-        f"strategy {lane.name}: {method} returned {answer!r} at candle {lane.candles} of "
-        f"{lane.symbol} ({iso(candle.start)}); docs/strategies.md says what it may return"
-    )
+    remedy = "docs/strategies.md says what it may return"
+    return lane.refuse(method, answer, candle.start, remedy)

@@ -10,11 +10,15 @@ from decimal import Decimal
 
 from algo_trader.core.events import OrderIntended, OrderRequest
 from algo_trader.core.holding import Holding
+from algo_trader.core.prices import ceil_to_tick, floor_to_tick
 from algo_trader.core.types import (
+    HUNDRED,
+    ZERO,
     ClientOrderId,
     Instant,
     OrderType,
     Role,
+    Side,
     TimeInForce,
     closing_action,
 )
@@ -57,6 +61,21 @@ def close_order(holding: Holding, qty: Decimal, now: Instant, number: int) -> Or
         qty,
     )
     return _intended(holding, Role.EXIT, request, now, None)
+
+
+def adopted_stop(holding: Holding, mark: Decimal | None, pct: Decimal) -> Decimal | None:
+    """The stop of shares that no strategy asked for, or None where no price is left.
+
+    Rule (details page, "At a broker"): `pct` per cent from the average entry or the last price,
+    whichever is further from the market.
+    """
+    prices = [holding.avg_entry_price]
+    if mark is not None and mark.is_finite():
+        prices.append(mark)
+    if holding.side is Side.LONG:
+        stop = floor_to_tick(min(prices) * (HUNDRED - pct) / HUNDRED)
+        return stop if stop > ZERO else None
+    return ceil_to_tick(max(prices) * (HUNDRED + pct) / HUNDRED)
 
 
 def _intended(

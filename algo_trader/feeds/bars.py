@@ -108,13 +108,23 @@ def _files_at(path: Path) -> list[Path]:
         raise DataError(f"{path}: there is no such file or folder: correct the path")
     if not path.name.lower().endswith(SUFFIXES):
         raise DataError(f"{path}: not a file of bars: its name must end in {_suffixes()}")
-    return [path]
+    return [_regular(path)]
+
+
+def _regular(file: Path) -> Path:
+    """The path itself; DataError if opening it could wait for ever, as a pipe or a device may.
+
+    A link that leads nowhere is left to who reads the file.
+    """
+    if file.exists() and not file.is_file():
+        raise DataError(f"{file}: not a regular file: remove it, or name a file or folder")
+    return file
 
 
 def _files_in(folder: Path) -> list[Path]:
     """Files of bars in a folder; names that begin with a dot are other programs' side files."""
     files = [
-        entry
+        _regular(entry)
         for entry in sorted(folder.iterdir())
         if entry.name.lower().endswith(SUFFIXES)
         and not entry.name.startswith(".")

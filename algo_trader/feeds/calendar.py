@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import date, timedelta
 from functools import partial
+from itertools import pairwise
 from operator import add, sub
 from pathlib import Path
 from typing import Any, Protocol
 from zlib import crc32
 
 from algo_trader.core.session import SessionTable
-from algo_trader.core.types import Instant, Session
+from algo_trader.core.types import MINUTE, Instant, Session
 
 EXCHANGE = "XNYS"
 FILE_NAME = f"sessions-{EXCHANGE}.json"
@@ -33,6 +34,12 @@ KEEP_AHEAD = timedelta(days=180)
 
 _FORMAT = 1
 _DAY = 86_400
+# What a remembered table must be, beyond its checksum: an exchange that opened longer or paused
+# longer than ever since 1990 would only be built anew each time.
+_LONGEST_SESSION = 390 * MINUTE
+_LONGEST_PAUSE = 10 * _DAY
+_EARLIEST_OPEN, _LATEST_OPEN = 13 * 3600, 17 * 3600
+"""Times of day, UTC."""
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 # Session(...) is a Python function; the tuple's own constructor is not, and takes half the time.
@@ -76,24 +83,32 @@ class ExchangeCalendars:
 
 
 def load_sessions(
-    cache_dir: Path | None, *, today: date, source: SessionSource | None = None
+    cache_dir: Path | None,
+    *,
+    today: date,
+    source: SessionSource | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> SessionTable:
     """All sessions of XNYS from 1990 to about a year after `today`.
 
     They are read from `sessions-XNYS.json` in `cache_dir` if that holds those of the installed
     exchange_calendars and reaches 180 days past `today`; otherwise they are built and the file is
     written anew. With `cache_dir` None, or one that cannot be written, they are built each time.
+    `say` is told in words which of the two happened.
     """
     source = source or ExchangeCalendars()
     version = source.version()
     file = None if cache_dir is None else cache_dir / FILE_NAME
     table = None if file is None else _remembered(file, version)
     if table is not None and table.last.date >= today + KEEP_AHEAD:
+        if say is not None:
+            say(f"sessions of {EXCHANGE} from {file}")
         return table
     # A machine whose clock is wrong still gets a table; bars past its end are an error of the tape.
     opens, closes = source.hours(FIRST_DAY, max(today, FIRST_DAY) + BUILD_AHEAD)
-    if file is not None:
-        _remember(file, version, opens, closes)
+    is_kept = file is not None and _remember(file, version, opens, closes)
+    if say is not None:
+        say(f"sessions of {EXCHANGE} built" + (f" and kept in {file}" if is_kept else ""))
     return _table(opens, closes)
 
 
@@ -120,20 +135,44 @@ _HEAD_LENGTH = len(_head(b""))
 def _remembered(file: Path, version: str) -> SessionTable | None:
     """The table in the file; None if there is none, or it is of another version or damaged."""
     try:
-        content = file.read_bytes()
+        content = file.read_bytes() if file.is_file() else b""
     except OSError:
         return None
     rest = content[_HEAD_LENGTH:]
     if not rest or content[:_HEAD_LENGTH] != _head(rest):
         return None
-    table = json.loads(content)
-    if table["format"] != _FORMAT or table["version"] != version:
-        return None
-    return _table(table["opens"], map(add, table["opens"], table["seconds"]))
+    try:
+        table = json.loads(content)
+        if table["format"] != _FORMAT or table["version"] != version:
+            return None
+        opens, seconds = table["opens"], table["seconds"]
+        if not _are_sessions(opens, seconds):
+            return None
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None  # Right by its checksum, and yet not what this program writes.
+    return _table(opens, map(add, opens, seconds))
 
 
-def _remember(file: Path, version: str, opens: list[Instant], closes: list[Instant]) -> None:
-    """Write the file at once or not at all; a folder that takes none is no error."""
+def _are_sessions(opens: Any, seconds: Any) -> bool:
+    """Whether these may be the openings of the exchange since FIRST_DAY and their lengths."""
+    first = (FIRST_DAY.toordinal() - _EPOCH_ORDINAL) * _DAY
+    return (
+        type(opens) is type(seconds) is list
+        and len(opens) == len(seconds) > 0
+        and set(map(type, opens)) == set(map(type, seconds)) == {int}
+        and first <= opens[0] < first + _LONGEST_PAUSE
+        and all(0 < length <= _LONGEST_SESSION and not length % MINUTE for length in set(seconds))
+        and all(
+            _EARLIEST_OPEN <= instant % _DAY <= _LATEST_OPEN and not instant % MINUTE
+            for instant in opens
+        )
+        and all(_DAY // 2 < after - before < _LONGEST_PAUSE for before, after in pairwise(opens))
+    )
+
+
+def _remember(file: Path, version: str, opens: list[Instant], closes: list[Instant]) -> bool:
+    """Write the file at once or not at all; whether it was. A folder that takes none is no error.
+    """
     content = {
         "format": _FORMAT,
         "version": version,
@@ -147,5 +186,8 @@ def _remember(file: Path, version: str, opens: list[Instant], closes: list[Insta
         temporary.write_bytes(_head(rest) + rest)
         os.replace(temporary, file)
     except OSError:
+        return False
+    finally:  # Also for who is interrupted.
         with suppress(OSError):
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
+    return True

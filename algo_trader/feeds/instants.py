@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from algo_trader.core.types import MINUTE, Instant
 
 EXAMPLE = "2024-01-02T14:30:00Z"
+YEAR_1, YEAR_10000 = -62_135_596_800, 253_402_300_800
+"""The instants that can be written: from the first of these on, before the second."""
 
 # datetime.fromisoformat alone is too kind: it takes any separator and forgets the seventh digit of
 # a fraction, so the shape is checked first and the fraction is judged here.
@@ -19,6 +21,7 @@ _SHAPE = re.compile(r"([0-9W-]+[T ][0-9:]+)(?:[.,]([0-9]+))?(Z|[+-][0-9:]+)?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
+_TWO_DAYS = 2 * 86_400
 
 
 def minute_start(text: str) -> Instant:
@@ -39,16 +42,24 @@ def minute_start(text: str) -> Instant:
     seconds = (parsed - _EPOCH) // _SECOND
     if seconds % MINUTE or (fraction or "").strip("0"):
         raise ValueError("is not on a whole minute: a bar is named by the start of its minute")
+    if not YEAR_1 <= seconds < YEAR_10000:
+        raise ValueError("is not in the years 1 to 9999 in UTC: correct it or remove the row")
     return seconds
 
 
 class DayStarts(dict[str, Instant]):
-    """Text of a date, YYYY-MM-DD, to its first instant in UTC; remembers what it has seen."""
+    """Text of a date, YYYY-MM-DD, to its first instant in UTC; remembers what it has seen.
+
+    A date so near the end of time that an offset may lead beyond it raises ValueError like a text
+    that is no date: it is for `minute_start` to judge.
+    """
 
     def __missing__(self, text: str) -> Instant:
         if _DAY.fullmatch(text) is None:
             raise ValueError("is not a date")
         start = minute_start(f"{text}T00:00:00Z")
+        if not YEAR_1 + _TWO_DAYS <= start < YEAR_10000 - _TWO_DAYS:
+            raise ValueError("is not a date far from the end of time")
         self[text] = start
         return start
 

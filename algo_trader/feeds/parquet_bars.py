@@ -19,18 +19,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from algo_trader.core.types import MINUTE, Bar, Symbol, Volume
 from algo_trader.feeds.collector import collector_paused
+from algo_trader.feeds.instants import YEAR_1, YEAR_10000
 from algo_trader.feeds.parquet_file import (
     PER_SECOND,
     UNIT,
-    YEAR_1,
-    YEAR_10000,
     batches,
     open_parquet,
     release_unused,
     shortest_text,
     text_rows,
 )
-from algo_trader.feeds.rows import FIELDS, price, volume
+from algo_trader.feeds.rows import FIELDS, VOLUME_BELOW, price, volume
 from algo_trader.feeds.shelf import Progress, Shelf
 
 if TYPE_CHECKING:
@@ -130,10 +129,16 @@ class _PlainColumns:
         except ValueError:
             return False
         release_unused()
-        with collector_paused():
-            for chosen, (distinct, which) in zip(wanted, volumes, strict=True):
-                self._add_bars(chosen, distinct, which)
-                chosen.columns.clear()
+        lengths = [len(chosen.bars) for chosen in wanted]
+        try:
+            with collector_paused():
+                for chosen, (distinct, which) in zip(wanted, volumes, strict=True):
+                    self._add_bars(chosen, distinct, which)
+                    chosen.columns.clear()
+        except ValueError:  # A float met for the first time that is no price.
+            for chosen, length in zip(wanted, lengths, strict=True):
+                del chosen.bars[length:]
+            return False
         return True
 
     def _symbols(self, group: int) -> Iterator[tuple[Symbol, Positions | None]]:
@@ -169,7 +174,7 @@ class _PlainColumns:
     ) -> bool:
         """Whether all rows plainly are; a comparison with NaN is false, so NaN never is.
 
-        Raises ValueError for a price that is not one; volumes too large are left to `_volumes`.
+        Numbers too large or too fine are found where they become prices and volumes.
         """
         seconds = stamps // self._per_second
         if (stamps % (MINUTE * self._per_second)).any():
@@ -177,12 +182,7 @@ class _PlainColumns:
         if not ((seconds >= YEAR_1) & (seconds < YEAR_10000)).all():
             return False
         are_right = (low <= open_) & (open_ <= high) & (low <= close) & (close <= high)
-        if not (are_right & (traded >= 0)).all():
-            return False
-        # If these two are prices, finite, above 0 and of two digits' exponent, so are all between.
-        for extreme in (low.min(), high.max()):
-            self._prices[extreme.item()]
-        return True
+        return bool((are_right & (traded >= 0)).all())
 
     def _volumes(self, traded: Array) -> tuple[list[Volume], Positions]:
         """Each volume once, and for each row the position of its volume among them.
@@ -193,7 +193,7 @@ class _PlainColumns:
         import numpy as np
 
         distinct, which = np.unique(traded, return_inverse=True)
-        whole_below = _WHOLE_BELOW.get(distinct.dtype.name, 2**53)
+        whole_below = min(_WHOLE_BELOW.get(distinct.dtype.name, 2**53), VOLUME_BELOW)
         if distinct[-1] < whole_below and not (distinct % 1).any():
             return distinct.astype(np.int64).tolist(), which
         return [volume(self._volume_text(each)) for each in distinct.tolist()], which

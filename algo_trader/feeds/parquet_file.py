@@ -18,11 +18,11 @@ from typing import Any
 
 from algo_trader.core.errors import DataError
 from algo_trader.core.types import iso
+from algo_trader.feeds.instants import YEAR_1, YEAR_10000
 from algo_trader.feeds.rows import FIELDS, NumberedRows, TextRow, column_positions
 
 UNIT = "row"
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-YEAR_1, YEAR_10000 = -62_135_596_800, 253_402_300_800
 _BATCH_ROWS = 8_192
 
 

@@ -30,6 +30,13 @@ NumberedRows: TypeAlias = Iterator[tuple[int, TextRow]]
 # '1e999999' would be a number whose plain text has a million digits.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
 _NUMBER_LENGTH_MAX = 100
+# What a bar may hold is bounded so that prices times shares, and sums of them, have no more than
+# the 28 digits of a Decimal: money is exact, or it is refused here.
+PRICE_BELOW = 10**9
+VOLUME_BELOW = 10**15
+DIGITS_MOST = 18
+"""Significant digits: one more than the shortest text of a double has, as adjusted prices do."""
+DECIMALS_MOST = 15
 _SHOWN_LENGTH_MAX = 40
 
 _Value = TypeVar("_Value")
@@ -69,20 +76,40 @@ def number(text: str) -> Decimal:
 
 
 def price(text: str) -> Decimal:
-    """The price a text writes: a number above zero; ValueError says what is wrong with it."""
+    """The price a text writes: above 0, below PRICE_BELOW, of at most DIGITS_MOST digits.
+
+    ValueError says what is wrong with it.
+    """
     value = number(text)
     if value <= ZERO:
         raise ValueError("is not above 0: correct the price or remove the row")
+    _require_exact(value, PRICE_BELOW)
     return value
 
 
 def volume(text: str) -> Volume:
-    """The volume a text writes, zero or more; 1234.0 becomes 1234. ValueError as in `price`."""
+    """The volume a text writes: 0 or more, below VOLUME_BELOW, digits as in `price`.
+
+    1234.0 becomes 1234. ValueError says what is wrong with it.
+    """
     value = number(text)
     if value < ZERO:
         raise ValueError("is negative: correct the volume or remove the row")
+    _require_exact(value, VOLUME_BELOW)
     whole = int(value)
     return whole if whole == value else value
+
+
+def _require_exact(value: Decimal, below: int) -> None:
+    """ValueError for a number too large or too fine to be calculated with exactly."""
+    if value >= below:
+        raise ValueError(f"is not below {below:,}: correct it or remove the row")
+    _, digits, exponent = value.as_tuple()
+    significant = "".join(map(str, digits)).rstrip("0")
+    if len(significant) > DIGITS_MOST:
+        raise ValueError(f"has more than {DIGITS_MOST} significant digits: round it")
+    if len(significant) - len(digits) - int(exponent) > DECIMALS_MOST:
+        raise ValueError(f"has more than {DECIMALS_MOST} decimal places: round it")
 
 
 def checked_bar(place: Place, row: TextRow) -> Bar:

@@ -8,6 +8,7 @@ run is handed over by its shape (`FinishedRun`), for this room may not import th
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -20,9 +21,13 @@ from sqlalchemy.exc import DBAPIError
 from algo_trader.core.pnl import Trade
 from algo_trader.core.types import Instant, Symbol, iso, text, text_or_none
 from algo_trader.ledger import schema, shape
-from algo_trader.ledger.database import connect
-from algo_trader.ledger.errors import StorageError
+from algo_trader.ledger.database import application_version, connect, translate
+from algo_trader.ledger.errors import LedgerCorrupt, StorageError
 from algo_trader.ledger.ledger import utc_now
+from algo_trader.ledger.migrate import upgrade
+
+CHECKED_WHOLE_BYTES = 16_000_000
+"""A larger file is looked at only where a run is added: the check costs a second per 80 MB."""
 
 
 class Close(Protocol):
@@ -151,6 +156,35 @@ class SavedRun(NamedTuple):
     equity_curve: list[dict[str, str]]
 
 
+def prepare(path: Path) -> None:
+    """Before a run: the file can take one. Upgrades an older file; writes nothing else.
+
+    A file that is missing or empty is `save`'s to make. LedgerRefused or LedgerLocked if it is not
+    ours to write, LedgerCorrupt if it is damaged, StorageError if the disk will not.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    database = connect(
+        path, application_id=shape.BACKTESTS_ID, is_exclusive=False, may_be_older=True, check=False
+    )
+    is_older = application_version(database.driver) < shape.VERSION
+    database.close()
+    if is_older:
+        upgrade(path, shape.BACKTESTS_ID)
+    is_small = path.stat().st_size <= CHECKED_WHOLE_BYTES
+
+    def look(connection: Any) -> None:
+        found = "ok"
+        if is_small:
+            found = " ".join(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar().split())
+        if found != "ok":
+            raise LedgerCorrupt(f"{path} is damaged ({found}): restore a backup")
+        for table in (schema.backtest_run, schema.backtest_trade):  # Where a new run will go.
+            connection.execute(select(table).order_by(table.c.id.desc()).limit(1)).all()
+
+    _in_transaction(path, look)
+
+
 def save(path: Path, run: FinishedRun, clock: Callable[[], datetime] = utc_now) -> int:
     """Store a run and its trades in one transaction; the id it got. Creates the file."""
     metrics = run.metrics
@@ -206,12 +240,15 @@ def _in_transaction(path: Path, work: Callable[[Any], Any]) -> Any:
         check=False,
     )
     try:
-        with database.transaction() as connection:
-            return work(connection)
+        try:
+            with database.transaction() as connection:
+                return work(connection)
+        finally:
+            database.close()
     except DBAPIError as error:
-        raise StorageError(f"{path}: {error.orig}") from error
-    finally:
-        database.close()
+        if isinstance(error.orig, sqlite3.Error):
+            raise translate(error.orig, path) from error
+        raise StorageError(f"{path}: {error}") from error
 
 
 def _trade_row(trade: Trade) -> dict[str, Any]:

@@ -15,13 +15,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from algo_trader.core.events import AccountPinned
 from algo_trader.ledger import shape
+from algo_trader.ledger.codec import decode
 from algo_trader.ledger.database import ARRIVING, read_only, require_free, told
 from algo_trader.ledger.errors import LedgerCorrupt, StorageError
 from algo_trader.ledger.verify import damage, verify
 
 BESIDE = ("", "-wal", "-shm", "-journal")
 """Endings of the files that belong to one database."""
+
+
+_SELECT_ACCOUNT = (
+    "SELECT kind, payload FROM order_event WHERE kind = 'AccountPinned' ORDER BY seq LIMIT 1"
+)
 
 
 class Source(Protocol):
@@ -115,6 +122,30 @@ def restore(source: Path, path: Path) -> Path | None:
     return aside
 
 
+def is_ledger(path: Path) -> bool:
+    """Whether the file says of itself that it is a ledger. Not for one that is open here."""
+    with path.open("rb") as file:
+        head = file.read(72)
+    return head[:16] == b"SQLite format 3\0" and head[68:] == shape.LEDGER_ID.to_bytes(4, "big")
+
+
+def account_in(path: Path) -> str | None:
+    """The account that a ledger or backup belongs to; None if it holds no fact.
+
+    Raises as read_only does if it cannot be opened.
+    """
+    driver = read_only(path)
+    try:
+        with told(path):
+            row = driver.execute(_SELECT_ACCOUNT).fetchone()
+    finally:
+        driver.close()
+    if row is None:
+        return None
+    fact = decode(*row)
+    return fact.account if isinstance(fact, AccountPinned) else None
+
+
 def backup_name(stem: str, at: datetime) -> str:
     """A name that sorts by time, such as trading-20240102T143000Z.db."""
     return f"{stem}-{at.strftime('%Y%m%dT%H%M%SZ')}.db"
@@ -152,5 +183,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-

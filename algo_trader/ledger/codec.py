@@ -42,15 +42,18 @@ KINDS: dict[str, type[ev.Fact]] = {
         ev.OrderFilled,
         ev.CancelRequested,
         ev.CancelRefused,
+        ev.CancelUnanswered,
         ev.OrderCanceled,
         ev.OrderExpired,
         ev.OrderReplaced,
         ev.OrderAbandoned,
         ev.StopSet,
         ev.ExitDecided,
+        ev.SharesAdopted,
         ev.LimitTripped,
         ev.Halted,
         ev.Resumed,
+        ev.SettingChanged,
         ev.Discrepancy,
     )
 }

@@ -45,15 +45,17 @@ class Database:
     Use `transaction()`; what is done inside is committed whole or not at all.
     """
 
-    def __init__(self, path: Path, driver: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, driver: sqlite3.Connection, *, is_read_only: bool = False
+    ) -> None:
         self.path = path
         self.driver = driver
-        self._engine = _engine(driver)
+        self._engine = _engine(driver, "BEGIN" if is_read_only else "BEGIN IMMEDIATE")
         self._connection = self._engine.connect()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """BEGIN IMMEDIATE ... COMMIT, rolled back if the block raises."""
+        """BEGIN ... COMMIT, for writing from its beginning; rolled back if the block raises."""
         with self._connection.begin():
             yield self._connection
 
@@ -89,8 +91,7 @@ def connect(
     """
     if sqlite3.sqlite_version_info < STRICT_SINCE:
         raise ConfigError(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
-    if path.with_name(path.name + ARRIVING).exists():
-        raise LedgerRefused(f"{path}: a restore was cut short: restore the backup again")
+    _require_arrived(path)
     driver = _raw(path, "rwc" if may_create else "rw", busy_timeout_ms)
     try:
         with told(path):
@@ -110,17 +111,20 @@ def connect(
         raise
 
 
-def read_only(path: Path, application_id: int = shape.LEDGER_ID) -> sqlite3.Connection:
+def read_only(
+    path: Path, application_id: int = shape.LEDGER_ID, *, may_be_older: bool = True
+) -> sqlite3.Connection:
     """A snapshot or backup, or a ledger that nobody holds, opened for reading; the same gate.
 
     Not SQLite's own read-only mode: that cannot clear up the WAL it needs and leaves it behind.
     """
+    _require_arrived(path)
     driver = _raw(path, "rw", BUSY_TIMEOUT_MS)
     try:
         with told(path):
             _set(driver, "locking_mode", "EXCLUSIVE", "exclusive")
             _set(driver, "query_only", "ON", 1)
-            if _gate(driver, path, application_id, may_be_older=True):
+            if _gate(driver, path, application_id, may_be_older=may_be_older):
                 raise LedgerRefused(f"{path} is empty: it holds no tables of this program")
         return driver
     except BaseException:
@@ -167,6 +171,11 @@ def translate(error: sqlite3.Error, path: Path) -> Exception:
     if name.startswith("SQLITE_CORRUPT"):
         return LedgerCorrupt(f"{path} is damaged ({error}): restore a backup")
     return StorageError(f"{path}: {name}: {error}")
+
+
+def _require_arrived(path: Path) -> None:
+    if path.with_name(path.name + ARRIVING).exists():
+        raise LedgerRefused(f"{path}: a restore was cut short: restore the backup again")
 
 
 def application_version(driver: sqlite3.Connection) -> int:
@@ -240,8 +249,8 @@ def _check_integrity(driver: sqlite3.Connection, path: Path) -> None:
         raise LedgerCorrupt(f"{path} is damaged ({found[0]}): restore a backup")
 
 
-def _engine(driver: sqlite3.Connection) -> Engine:
-    """SQLAlchemy over the one connection; it begins when told, and at once for writing.
+def _engine(driver: sqlite3.Connection, begin: str) -> Engine:
+    """SQLAlchemy over the one connection; it begins when told, and as told.
 
     The driver's own transaction mode would leave DDL outside of transactions.
     """
@@ -249,6 +258,6 @@ def _engine(driver: sqlite3.Connection) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql(begin)
 
     return engine

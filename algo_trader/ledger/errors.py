@@ -1,9 +1,9 @@
 """What can go wrong with a ledger, named by what the caller may do next."""
 
-from algo_trader.core.errors import AlgoTraderError, ConfigError, CoreError
+from algo_trader.core.errors import ConfigError, CoreError, SafetyRefusal, StorageFailure
 
 
-class StorageError(AlgoTraderError):
+class StorageError(StorageFailure):
     """The disk or the driver failed: whether the last write happened is unknown.
 
     The ledger that raised it is poisoned and raises at every later call. Send nothing more, end the
@@ -11,7 +11,7 @@ class StorageError(AlgoTraderError):
     """
 
 
-class LedgerLocked(ConfigError):
+class LedgerLocked(SafetyRefusal):
     """Another process holds the file; exit 4."""
 
 

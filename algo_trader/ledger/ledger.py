@@ -3,10 +3,8 @@
 Owns the transaction: the facts of one append and every row that follows from them are committed
 together, or nothing is. When `append` has returned, a power cut cannot take the facts away.
 
-Two ways to fail. A fact that breaks a rule (the book's, or a key that must be unique) is refused:
-nothing is written, the ledger goes on. Anything the disk or the driver says is StorageError, and
-poisons: the outcome of that write is unknown, a smaller write after it might succeed and leave a
-hole, so every later call raises at once and the process must end and read the file again.
+A fact that breaks a rule (the book's, or a key that must be unique) is refused: nothing is written,
+the ledger goes on. What the disk or the driver says ends it (see store).
 
 The ledger folds the facts into a book of its own (see projection). It is not handed the caller's
 order states: that would trust the caller for the rows which are to prove the caller right. The
@@ -19,36 +17,44 @@ All calls must come from the thread that opened the file; writer.py gives it one
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
-from sqlalchemy import Insert, Select, Update, bindparam, insert, select, update
+from sqlalchemy import Delete, Insert, Update, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.exc import DBAPIError
 
 from algo_trader.core.book import Book
-from algo_trader.core.events import Fact
+from algo_trader.core.errors import ConfigError
+from algo_trader.core.events import Fact, SettingChanged
 from algo_trader.core.orders import LIVE
-from algo_trader.core.types import Symbol
+from algo_trader.core.types import Instant, Symbol
 from algo_trader.ledger import schema
 from algo_trader.ledger.codec import decode
-from algo_trader.ledger.database import BUSY_TIMEOUT_MS, Database, connect, translate
-from algo_trader.ledger.errors import FactRefused, LedgerCorrupt, StorageError
+from algo_trader.ledger.database import BUSY_TIMEOUT_MS, Database, connect, read_only
+from algo_trader.ledger.errors import LedgerCorrupt
 from algo_trader.ledger.projection import (
     CHANGING_COLUMNS,
     EVENT_COLUMNS,
     ORDER_COLUMNS,
+    SETTING_COLUMNS,
     TRADE_COLUMNS,
     Projector,
     Row,
     Rows,
 )
-from algo_trader.ledger.records import OrderRecord, TradeRecord, order_record, trade_record
+from algo_trader.ledger.records import (
+    NoteRecord,
+    OrderRecord,
+    TradeRecord,
+    instant,
+    note_record,
+    order_record,
+    plain_note,
+    trade_record,
+)
+from algo_trader.ledger.store import Store
 from algo_trader.ledger.verify import verify
 
 CHUNK = 5_000
@@ -60,7 +66,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _sql(statement: Insert | Update, columns: Sequence[str], *more: str) -> str:
+def _sql(statement: Insert | Update | Delete, columns: Sequence[str], *more: str) -> str:
     """The statement's text for the driver, its parameters in the order of `columns`, `more`."""
     compiled = statement.compile(dialect=SQLiteDialect_pysqlite(), column_keys=list(columns))
     if compiled.positiontup != [*columns, *more]:
@@ -77,18 +83,25 @@ _UPDATE_ORDER = _sql(
     "which",
 )
 _changes = itemgetter(*map(ORDER_COLUMNS.index, (*CHANGING_COLUMNS, "id")))
+_DELETE_SETTING = _sql(
+    delete(schema.settings_override).where(schema.settings_override.c.key == bindparam("which")),
+    (),
+    "which",
+)
+_INSERT_SETTING = _sql(insert(schema.settings_override), SETTING_COLUMNS)
+_INSERT_NOTE = _sql(insert(schema.trade_note), ("trade_id", "note", "created_at", "updated_at"))
+_SELECT_TRADE = "SELECT 1 FROM trade WHERE trade_id = ?"
+_SELECT_LAST_AT = "SELECT at FROM order_event ORDER BY seq DESC LIMIT 1"
 _SELECT_FACTS = "SELECT seq, kind, payload FROM order_event WHERE seq > ? ORDER BY seq LIMIT ?"
 
 
-class Ledger:
-    """One ledger file, open. `is_poisoned` says that storage failed and nothing works any more."""
+class Ledger(Store):
+    """One ledger file, open."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime] = utc_now) -> None:
-        self._database = database
-        self._driver = database.driver
+        super().__init__(database)
         self._clock = clock
         self._projector: Projector | None = None
-        self._poison: StorageError | None = None
 
     @classmethod
     def open(
@@ -105,15 +118,14 @@ class Ledger:
         database = connect(path, may_create=True, busy_timeout_ms=busy_timeout_ms)
         return cls(database, clock)
 
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._database.path
+    @classmethod
+    def open_to_read(cls, path: Path) -> Ledger:
+        """Open a ledger of this version that nobody holds; whatever writes to it fails.
 
-    @property
-    def is_poisoned(self) -> bool:
-        """Whether a storage error has ended this ledger."""
-        return self._poison is not None
+        Raises as read_only does. Nothing is checked but that the file is ours: reading is quick.
+        """
+        driver = read_only(path, may_be_older=False)
+        return cls(Database(path, driver, is_read_only=True))
 
     def append(self, facts: Sequence[Fact]) -> None:
         """Store facts and the rows that follow from them, in one durable transaction.
@@ -142,6 +154,20 @@ class Ledger:
         with self._guarded():
             row = self._driver.execute("SELECT coalesce(max(seq), 0) FROM order_event").fetchone()
         return int(row[0])
+
+    def last_at(self) -> Instant | None:
+        """Market time of the last fact, None if there is none."""
+        with self._guarded():
+            row = self._driver.execute(_SELECT_LAST_AT).fetchone()
+        return None if row is None else instant(row[0])
+
+    def own_book(self) -> Book:
+        """The ledger's own fold of all facts, which append keeps up. Read it, on the ledger's
+        thread, and change nothing.
+        """
+        self._check()
+        self._projector = self._projector or self._refold()
+        return self._projector.book
 
     def fold(self) -> Book:
         """A new book of all facts, the caller's to keep."""
@@ -188,35 +214,44 @@ class Ledger:
             wanted = wanted.where(table.c.exit_at >= since.isoformat())
         return [trade_record(row) for row in reversed(self._read(wanted))]
 
-    def snapshot(self, target: Path) -> None:
-        """Write a compact copy of the file; `target` must not exist. See backup for a safe one.
+    def overrides(self) -> dict[str, str]:
+        """The settings that were overridden, by key, as the file has them: check them first."""
+        table = schema.settings_override
+        rows = self._read(select(table.c.key, table.c.value).order_by(table.c.key))
+        return {row["key"]: row["value"] for row in rows}
 
-        A failure is StorageError but no poison: it is the copy that could not be written.
+    def override(self, key: str, value: str | None) -> None:
+        """Record an override, or with None its end; where there is none to end, nothing.
+
+        For a ledger that no daemon has: market time stands where its facts end. The value was
+        checked before (config.editable).
         """
-        self._check()
-        self._database.snapshot(target)
+        if value is None and key not in self.overrides():
+            return
+        now = self.last_at()
+        at = int(self._clock().timestamp()) if now is None else now
+        self.append([SettingChanged(at=at, key=key, value=value)])
+
+    def note(self, trade_id: str, text: str) -> int:
+        """Add an operator's note to a trade; its number. ConfigError if it cannot be."""
+        said, now = plain_note(text), self._stamp()
+        with self._writing() as driver:
+            if driver.execute(_SELECT_TRADE, (trade_id,)).fetchone() is None:
+                raise ConfigError(f"there is no trade {trade_id!r} in {self.path}")
+            return int(driver.execute(_INSERT_NOTE, (trade_id, said, now, now)).lastrowid or 0)
+
+    def notes(self, trade_id: str | None = None) -> list[NoteRecord]:
+        """The notes of a trade, or all of them, oldest first."""
+        table = schema.trade_note
+        wanted = select(table).order_by(table.c.id)
+        if trade_id is not None:
+            wanted = wanted.where(table.c.trade_id == trade_id)
+        return [note_record(row) for row in self._read(wanted)]
 
     def verify(self) -> list[str]:
         """Every way in which the file is not what its facts make it; empty if it is."""
         with self._guarded():
             return verify(self._driver)
-
-    def close(self) -> None:
-        """Close the file. Later calls raise."""
-        if self._poison is None:
-            self._poison = StorageError(f"{self.path} is closed")
-        self._database.close()
-
-    def __enter__(self) -> Ledger:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- inside --
 
@@ -224,10 +259,7 @@ class Ledger:
         return self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _write(self, rows: Rows) -> None:
-        """The one place that writes: a whole transaction, on the driver, without a pause."""
-        driver = self._driver
-        try:
-            driver.execute("BEGIN IMMEDIATE")
+        with self._writing() as driver:
             _many(driver, _INSERT_EVENT, rows.events)
             _many(driver, _INSERT_ORDER, rows.orders_new)
             if rows.orders_changed:
@@ -236,53 +268,10 @@ class Ledger:
                 if touched != len(changed):
                     raise LedgerCorrupt(f"{self.path}: order_state lacks orders of the facts")
             _many(driver, _INSERT_TRADE, rows.trades)
-            driver.execute("COMMIT")
-        except sqlite3.IntegrityError as error:
-            self._roll_back()
-            raise FactRefused(f"the ledger refused a fact: {error}") from error
-        except LedgerCorrupt:
-            self._roll_back()
-            raise
-        except sqlite3.Error as error:
-            raise self._end(error) from error
-        except BaseException as error:
-            # Interrupted between BEGIN and COMMIT: nobody may go on with half a transaction.
-            self._end(error)
-            raise
-
-    def _roll_back(self) -> None:
-        try:
-            self._driver.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            raise self._end(error) from error
-
-    def _end(self, error: BaseException) -> StorageError:
-        """Poison the ledger for good; the error to raise."""
-        if isinstance(error, sqlite3.Error):
-            reason = str(translate(error, self.path))
-        else:
-            reason = f"{self.path}: a transaction was cut short by {error!r}"
-        self._poison = StorageError(reason)
-        return self._poison
-
-    def _check(self) -> None:
-        if self._poison is not None:
-            raise StorageError(f"this ledger has ended: {self._poison}") from self._poison
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Refuse if poisoned; a driver's error while reading poisons as well."""
-        self._check()
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._end(error) from error
-        except DBAPIError as error:  # SQLAlchemy's wrapping of the same.
-            raise self._end(error.orig or error) from error
-
-    def _read(self, statement: Select[Any]) -> list[Mapping[str, Any]]:
-        with self._guarded(), self._database.transaction() as connection:
-            return [dict(row) for row in connection.execute(statement).mappings()]
+            for row in rows.settings:
+                driver.execute(_DELETE_SETTING, row[:1])
+                if row[1] is not None:
+                    driver.execute(_INSERT_SETTING, row)
 
     def _numbered(self, after: int) -> Iterator[tuple[int, Fact, str]]:
         while True:

@@ -1,4 +1,4 @@
-"""What is written beside a fact: its readable columns, the order's row, the trade it completed.
+"""What is written beside a fact: its readable columns, the rows of orders, trades and settings.
 
 Owns the meaning of the projections. Pure: a `Projector` folds facts into a `Book` of its own and
 says which rows follow. Appending and verifying both go through it, so that a file can be held
@@ -52,6 +52,10 @@ TRADE_COLUMNS = (
     "entry_at", "exit_at", "exit_reason", "pnl", "pnl_pct", "strategy", "duration_seconds",
     "commission",
 )  # fmt: skip
+SETTING_COLUMNS = ("key", "value", "updated_at", "previous_value")
+"""`updated_at` is the wall clock, for it says when the operator acted: in a replay market time may
+be years away. `previous_value` is the override before this one, NULL if there was none.
+"""
 
 EVENT_TYPES: dict[type, str] = {
     ev.OrderIntended: "intended",
@@ -62,6 +66,7 @@ EVENT_TYPES: dict[type, str] = {
     ev.OrderFilled: "fill",
     ev.CancelRequested: "cancel_requested",
     ev.CancelRefused: "cancel_refused",
+    ev.CancelUnanswered: "cancel_unanswered",
     ev.OrderCanceled: "canceled",
     ev.OrderExpired: "expired",
     ev.OrderReplaced: "replaced",
@@ -102,12 +107,15 @@ class _Line:
 
 
 class Rows(NamedTuple):
-    """What a run of facts makes: new facts, new orders, changed orders, new trades."""
+    """What a run of facts makes. `settings` are in the order of the changes; a row whose value is
+    None says that the override is gone.
+    """
 
     events: list[Row]
     orders_new: list[Row]
     orders_changed: list[Row]
     trades: list[Row]
+    settings: list[Row]
 
 
 class Projector:
@@ -126,6 +134,8 @@ class Projector:
         self._new: dict[ClientOrderId, _Line] = {}
         self._changed: dict[ClientOrderId, _Line] = {}
         self._trades: list[Row] = []
+        self._overrides: dict[Cell, Cell] = {}
+        self._settings: list[Row] = []
 
     def fold(self, fact: ev.Fact, recorded_at: str, payload: str | None = None) -> None:
         """Take the next fact. `payload` saves the encoding where it is known already."""
@@ -152,6 +162,8 @@ class Projector:
                 cells = (*_NO_ORDER[:-1], _plain(fact.reason))
             elif isinstance(fact, ev.SignalDecided | ev.LimitTripped):
                 cells = (*_NO_ORDER[:-1], fact.rule)
+            elif isinstance(fact, ev.SettingChanged):
+                cells = self._setting_changed(fact, recorded_at)
         self._events.append(
             (self.seq, _iso(fact.at), recorded_at, self._session, kind, payload, *cells)
         )
@@ -163,8 +175,10 @@ class Projector:
             [line.row() for line in self._new.values()],
             [line.row() for key, line in self._changed.items() if key not in self._new],
             self._trades,
+            self._settings,
         )
-        self._events, self._trades, self._new, self._changed = [], [], {}, {}
+        self._events, self._trades, self._settings = [], [], []
+        self._new, self._changed = {}, {}
         return rows
 
     def _intended(self, fact: ev.OrderIntended) -> Row:
@@ -219,6 +233,14 @@ class Projector:
         state = None if order is None else order.state
         return (fact.order_id, "discrepancy", state, state, None, None, None, None, detail)
 
+    def _setting_changed(self, fact: ev.SettingChanged, recorded_at: str) -> Row:
+        key, value = _plain(fact.key), _plain(fact.value)
+        before = self._overrides.pop(key, None)
+        if value is not None:
+            self._overrides[key] = value
+        self._settings.append((key, value, recorded_at, before))
+        return (*_NO_ORDER[:-1], f"{key} unset" if value is None else f"{key}={value}")
+
     def _trade(self, done: Trade, fact: ev.OrderFilled) -> Row:
         # The key of the fill that closed it names a trade: a decision may lead to two of them.
         return (
@@ -237,7 +259,7 @@ def _detail(fact: ev.OrderFact) -> str | None:
     match fact:
         case ev.OrderRefused() | ev.CancelRefused():
             return _plain(f"{fact.code} {fact.message}")
-        case ev.OutcomeUnknown():
+        case ev.OutcomeUnknown() | ev.CancelUnanswered():
             return _plain(fact.detail)
         case ev.CancelRequested() | ev.OrderAbandoned():
             return _plain(fact.reason)

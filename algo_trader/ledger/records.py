@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from algo_trader.core.errors import ConfigError
 from algo_trader.core.orders import OrderState
 from algo_trader.core.pnl import Trade
 from algo_trader.core.types import (
@@ -22,6 +24,11 @@ from algo_trader.core.types import (
     Symbol,
     TimeInForce,
 )
+
+NOTE_MOST = 2_000
+"""Characters of a note."""
+TURNS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Marks that turn the direction of text, and can make a line read as what it does not say."""
 
 
 class OrderRecord(NamedTuple):
@@ -62,6 +69,15 @@ class TradeRecord(NamedTuple):
 
     trade_id: str
     trade: Trade
+
+
+class NoteRecord(NamedTuple):
+    """An operator's note on a trade; `created_at` is the wall clock, ISO-8601 in UTC."""
+
+    number: int
+    trade_id: str
+    note: str
+    created_at: str
 
 
 def order_record(row: Mapping[str, Any]) -> OrderRecord:
@@ -118,6 +134,23 @@ def trade_record(row: Mapping[str, Any]) -> TradeRecord:
             commission=Decimal(row["commission"]),
         ),
     )
+
+
+def note_record(row: Mapping[str, Any]) -> NoteRecord:
+    """A trade_note row, typed."""
+    return NoteRecord(row["id"], row["trade_id"], row["note"], row["created_at"])
+
+
+def plain_note(words: str) -> str:
+    """The words of a note, stripped; ConfigError if none, too many or not to be shown."""
+    note = words.strip()
+    if not note or len(note) > NOTE_MOST:
+        raise ConfigError(f"a note has 1 to {NOTE_MOST:,} characters, this one has {len(note):,}")
+    for letter in note:
+        steers = unicodedata.bidirectional(letter) in TURNS
+        if steers or unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp"):
+            raise ConfigError(f"a note is one line of plain text: leave {letter!a} out")
+    return note
 
 
 def instant(iso_text: str) -> Instant:

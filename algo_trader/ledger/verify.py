@@ -11,14 +11,17 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from algo_trader.core.errors import CoreError
 from algo_trader.ledger import shape
 from algo_trader.ledger.codec import decode, encode
 from algo_trader.ledger.database import application_version, read_only, told
+from algo_trader.ledger.errors import LedgerCorrupt
 from algo_trader.ledger.projection import (
     EVENT_COLUMNS,
     ORDER_COLUMNS,
+    SETTING_COLUMNS,
     TRADE_COLUMNS,
     Cell,
     Projector,
@@ -29,12 +32,40 @@ MOST = 100
 """Differences told; a file that is wrong everywhere is not told row by row."""
 
 
+class Proof(NamedTuple):
+    """How many facts a file holds, and every way in which it is not what they make it."""
+
+    facts: int
+    differences: list[str]
+
+
 def verify_file(path: Path) -> list[str]:
     """`verify` on a snapshot or backup. Raises as read_only does if it cannot be opened."""
     driver = read_only(path)
     try:
         with told(path):
             return verify(driver)
+    finally:
+        driver.close()
+
+
+def examine(path: Path) -> Proof:
+    """As `verify_file`, for whoever wants an answer whatever the damage.
+
+    LedgerRefused or LedgerLocked if the file is not ours to judge, StorageError if the disk fails.
+    """
+    try:
+        driver = read_only(path)
+    except LedgerCorrupt as error:
+        return Proof(0, [str(error)])
+    facts = 0
+    try:
+        with told(path):
+            found = driver.execute("SELECT coalesce(max(seq), 0) FROM order_event").fetchone()
+            facts = int(found[0])
+            return Proof(facts, verify(driver))
+    except LedgerCorrupt as error:
+        return Proof(facts, [str(error)])
     finally:
         driver.close()
 
@@ -73,20 +104,26 @@ def _differences(driver: sqlite3.Connection) -> Iterator[str]:
     if version != shape.VERSION:
         yield f"schema: version {version}, not {shape.VERSION}"
     yield from shape_differences(shape.fingerprint(driver), shape.expected())
-    orders: dict[Cell, Row] = {}
-    trades: dict[Cell, Row] = {}
+    made = _Made({}, {}, {})
     try:
-        yield from _facts(driver, orders, trades)
+        yield from _facts(driver, made)
     except CoreError as error:
         yield str(error)
         return
-    yield from _table(driver, "order_state", ORDER_COLUMNS, orders)
-    yield from _table(driver, "trade", TRADE_COLUMNS, trades)
+    yield from _table(driver, "order_state", ORDER_COLUMNS, made.orders)
+    yield from _table(driver, "trade", TRADE_COLUMNS, made.trades)
+    yield from _table(driver, "settings_override", SETTING_COLUMNS, made.settings)
 
 
-def _facts(
-    driver: sqlite3.Connection, orders: dict[Cell, Row], trades: dict[Cell, Row]
-) -> Iterator[str]:
+class _Made(NamedTuple):
+    """The rows that the facts make, by key."""
+
+    orders: dict[Cell, Row]
+    trades: dict[Cell, Row]
+    settings: dict[Cell, Row]
+
+
+def _facts(driver: sqlite3.Connection, all_made: _Made) -> Iterator[str]:
     """Fold all facts; fill in the rows they make, tell where the facts' own rows differ."""
     projector = Projector()
     columns = ", ".join(EVENT_COLUMNS)
@@ -104,9 +141,13 @@ def _facts(
             yield f"order_event {seq}: the payload is not in canonical form"
         yield from _cells("order_event", EVENT_COLUMNS, row, rows.events[0])
         for made in (*rows.orders_new, *rows.orders_changed):
-            orders[made[0]] = made
+            all_made.orders[made[0]] = made
         for made in rows.trades:
-            trades[made[0]] = made
+            all_made.trades[made[0]] = made
+        for made in rows.settings:
+            all_made.settings.pop(made[0], None)
+            if made[1] is not None:
+                all_made.settings[made[0]] = made
 
 
 def _table(
@@ -115,7 +156,8 @@ def _table(
     stored = {
         row[0]: row for row in driver.execute(f"SELECT {', '.join(columns)} FROM {table}")
     }
-    for key in sorted(stored.keys() | made.keys(), key=lambda key: int(key or 0)):
+    keys: set[Any] = stored.keys() | made.keys()  # Numbers or words, in one table never both.
+    for key in sorted(keys):
         if key not in stored:
             yield f"{table} {key}: the row is missing, its facts make {made[key][1]}"
         elif key not in made:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from algo_trader.core.types import Candle, ExitReason, Instant, Side, Symbol
 from algo_trader.indicators import IndicatorSet, IndicatorSource, SmaPair
+from algo_trader.strategies.mistakes import is_stop
 
 NOT_WARM = "NOT_WARM"
 NO_SIGNAL = "NO_SIGNAL"
@@ -123,16 +124,23 @@ class CandleLabel(NamedTuple):
     strong: bool | None
 
 
+class Stray(Exception):
+    """A method raised what is no Exception, GeneratorExit for one: that is the cause of this."""
+
+
 class Strategy(ABC):
     """Base of every strategy. Subclass it, implement the abstract methods, name your parameters.
 
     `hyperparameters` are the parameters with their defaults; each becomes an attribute of the
-    instance and can be set from the command line. Those named below steer the engine:
-    `candle_interval_minutes` (1, 2, 5 or 10), `entry_expiry_candles` (life of an unfilled entry)
-    and `flatten_minutes_before_close`.
+    instance and can be set from the command line. A subclass keeps those of its bases, changes
+    their defaults and adds its own. Those named below steer the engine: `candle_interval_minutes`
+    (1, 2, 5 or 10), `entry_expiry_candles` (life of an unfilled entry) and
+    `flatten_minutes_before_close`.
     """
 
     hyperparameters: ClassVar[Mapping[str, Any]] = {}
+    may_change_context: ClassVar[bool] = True
+    """Whether the decimal context is looked at after every answer, also the frequent ones."""
 
     candle_interval_minutes: int = 2
     entry_expiry_candles: int = 1
@@ -142,13 +150,38 @@ class Strategy(ABC):
 
     def __init__(self, symbol: Symbol, **parameters: Any) -> None:
         self.symbol = symbol
-        for name, value in {**self.hyperparameters, **parameters}.items():
+        for name, value in {**self.defaults(), **parameters}.items():
             setattr(self, name, value)
 
     @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """The hyperparameters of the class and its bases; what stands nearest to it holds.
+
+        A plain class attribute of a base's hyperparameter is its default too.
+        """
+        found: dict[str, Any] = {}
+        for each in reversed(cls.__mro__):
+            own = vars(each).get("hyperparameters", {})
+            found |= {name: vars(each)[name] for name in found if name in vars(each)}
+            found |= own
+        return found
+
+    @classmethod
     def parameters(cls) -> dict[str, Any]:
-        """Every parameter that may be set, with its default: the engine's and its own."""
-        return {name: getattr(cls, name) for name in ENGINE_PARAMETERS} | dict(cls.hyperparameters)
+        """Every parameter that may be set, with its default, fit for JSON but for Decimals.
+
+        The engine's and its own; inside of lists and dicts a Decimal is its text.
+        """
+        found = {name: getattr(cls, name) for name in ENGINE_PARAMETERS} | cls.defaults()
+        return {
+            name: _plain(value) if isinstance(value, list | tuple | dict) else value
+            for name, value in found.items()
+        }
+
+    @classmethod
+    def own_parameters(cls) -> dict[str, Any]:
+        """Those of `parameters` that are this strategy's alone, and no setting."""
+        return cls.parameters()
 
     def indicators(self) -> IndicatorSource:
         """A fresh source of the indicators this strategy wants; by default two averages."""
@@ -200,13 +233,20 @@ class Strategy(ABC):
 
     def signal(self, candle: Candle, indicators: IndicatorSet) -> Signal | str:
         """A signal, or the reason for none. Asked once per candle while flat."""
-        if indicators.bar_count < self.required_history():
-            return NOT_WARM
-        if self.should_long(candle, indicators):
-            return Signal(Side.LONG, self.entry_price(candle), self.stop_loss_price(candle))
-        if self.should_short(candle, indicators):
-            entry, stop = self.short_entry_price(candle), self.short_stop_loss_price(candle)
-            return Signal(Side.SHORT, entry, stop)
+        try:
+            if indicators.bar_count < self.required_history():
+                return NOT_WARM
+            if self.should_long(candle, indicators):
+                return Signal(Side.LONG, self.entry_price(candle), self.stop_loss_price(candle))
+            if self.should_short(candle, indicators):
+                entry, stop = self.short_entry_price(candle), self.short_stop_loss_price(candle)
+                return Signal(Side.SHORT, entry, stop)
+        except Exception:
+            raise
+        except BaseException as error:
+            if is_stop(error):
+                raise
+            raise Stray from error  # Nobody above expects these of a candle.
         return NO_SIGNAL
 
     def manage(self, candle: Candle, position: Position, indicators: IndicatorSet) -> Management:
@@ -221,3 +261,12 @@ class Strategy(ABC):
         if candle.close > candle.open:
             return CandleLabel("GREEN", None)
         return CandleLabel("RED" if candle.close < candle.open else "NEUTRAL", None)
+
+
+def _plain(value: Any) -> Any:
+    """A copy of a list or dict for JSON, every Decimal as its text."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Decimal) else value

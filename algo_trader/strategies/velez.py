@@ -28,6 +28,7 @@ from algo_trader.strategies.base import (
     Signal,
     Strategy,
 )
+from algo_trader.strategies.mistakes import is_whole, shown
 
 GREEN = "GREEN"
 RED = "RED"
@@ -40,6 +41,7 @@ WRONG_COLOUR = "WRONG_COLOUR"
 NOT_STRONG = "NOT_STRONG"
 
 CONTINUATIONS_TO_CONFIRM = 2
+ENTRY_LIFE = "entry_expiry_candles"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ class Velez(Strategy):
 
     def __init__(self, symbol: Symbol, **parameters: Any) -> None:
         super().__init__(symbol, **parameters)
-        self.params = params = VelezParams(**parameters)
+        self.params = params = self._params({**self.defaults(), **parameters})
         self.entry_expiry_candles = params.buy_stop_expiry_candles
         # Moving the decimal point is exact, so these stay the page's own comparisons.
         self._tightness = params.tightness_threshold_pct.scaleb(-2)
@@ -85,6 +87,36 @@ class Velez(Strategy):
         self._doji = params.doji_threshold_pct.scaleb(-2)
         self._allow_short = params.allow_short
         self._reset()
+
+    @classmethod
+    def parameters(cls) -> dict[str, Any]:
+        """As of every strategy, but the life of an entry is buy_stop_expiry_candles alone."""
+        return {name: value for name, value in super().parameters().items() if name != ENTRY_LIFE}
+
+    @classmethod
+    def own_parameters(cls) -> dict[str, Any]:
+        """What a subclass adds; the inherited ones are settings of velez, with their bounds."""
+        inherited = Velez.hyperparameters
+        return {name: value for name, value in cls.parameters().items() if name not in inherited}
+
+    @classmethod
+    def _params(cls, given: Mapping[str, Any]) -> VelezParams:
+        """The parameters of Velez from all that are given.
+
+        TypeError where a subclass has changed a default to what it cannot be.
+        """
+        if ENTRY_LIFE in given or cls.entry_expiry_candles != Strategy.entry_expiry_candles:
+            raise TypeError(f"{ENTRY_LIFE} is buy_stop_expiry_candles in Velez: set that")
+        chosen: dict[str, Any] = {}
+        for name, default in Velez.hyperparameters.items():
+            value = given[name]
+            if isinstance(default, Decimal) and is_whole(value):
+                value = Decimal(value)
+            if type(value) is not type(default):
+                kind = type(default).__name__
+                raise TypeError(f"{name} is {shown(value)}, it must be of type {kind} as in Velez")
+            chosen[name] = value
+        return VelezParams(**chosen)
 
     def _reset(self) -> None:
         self.trail = Trail.WATCHING

@@ -8,13 +8,14 @@ from algo_trader.core.types import ZERO, Action, Symbol
 
 
 class Account:
-    """Cash in dollars and signed shares per symbol."""
+    """Cash in dollars; per symbol signed shares, their average entry price, short proceeds."""
 
-    __slots__ = ("cash", "positions", "short_proceeds")
+    __slots__ = ("avg_entry", "cash", "positions", "short_proceeds")
 
     def __init__(self, cash: Decimal) -> None:
         self.cash = cash
         self.positions: dict[Symbol, Decimal] = {}
+        self.avg_entry: dict[Symbol, Decimal] = {}
         self.short_proceeds: dict[Symbol, Decimal] = {}
 
     def qty(self, symbol: Symbol) -> Decimal:
@@ -33,18 +34,26 @@ class Account:
         else:
             after = before - qty
             self.cash += value - commission
-        self._book_short(symbol, before, after, value)
-        if after:
-            self.positions[symbol] = after
-        else:
+        self._book_short(symbol, before, after, price)
+        if not after:
             self.positions.pop(symbol, None)
+            self.avg_entry.pop(symbol, None)
+            return
+        self.positions[symbol] = after
+        if before * after <= 0:  # Opened, or turned around: nothing of the old shares is left.
+            self.avg_entry[symbol] = price
+        elif abs(after) > abs(before):
+            entered = self.avg_entry[symbol] * abs(before) + value
+            self.avg_entry[symbol] = entered / abs(after)
 
-    def _book_short(self, symbol: Symbol, before: Decimal, after: Decimal, value: Decimal) -> None:
+    def _book_short(self, symbol: Symbol, before: Decimal, after: Decimal, price: Decimal) -> None:
         """Keep the proceeds of the shares that are short, by their average price."""
         if after >= 0:
             self.short_proceeds.pop(symbol, None)
         elif after < before:
-            self.short_proceeds[symbol] = self.short_proceeds.get(symbol, ZERO) + value
+            sold_short = min(before, ZERO) - after
+            kept = self.short_proceeds.get(symbol, ZERO)
+            self.short_proceeds[symbol] = kept + sold_short * price
         else:
             self.short_proceeds[symbol] *= after / before
 

@@ -41,30 +41,18 @@ from algo_trader.venue import checks
 from algo_trader.venue.account import Account
 from algo_trader.venue.costs import Costs
 from algo_trader.venue.fills import entry_bar_stop_fill, limit_fill, market_fill, stop_fill
+from algo_trader.venue.resting import RestingOrder, VenueState
 from algo_trader.venue.rules import VenueRules
 
 NO_REPORTS: tuple[Report, ...] = ()
 
 
-class RestingOrder:
-    """An order the venue has accepted and not finished."""
-
-    __slots__ = ("broker_id", "is_born_in_bar", "qty_filled", "request")
-
-    def __init__(self, request: OrderRequest, broker_id: BrokerOrderId) -> None:
-        self.request = request
-        self.broker_id = broker_id
-        self.qty_filled: Decimal = ZERO
-        self.is_born_in_bar = False
-
-    @property
-    def qty_open(self) -> Decimal:
-        """Shares still to fill."""
-        return self.request.qty - self.qty_filled
-
-
 class Venue:
-    """One account at a simulated broker."""
+    """One account at a simulated broker.
+
+    `matching` is the symbol whose bar `match` has seen and `match_entry_bar` has not, and
+    `price_in_bar` the last price of that match.
+    """
 
     def __init__(self, cash: Decimal, costs: Costs, rules: VenueRules | None = None) -> None:
         self.account = Account(cash)
@@ -75,8 +63,20 @@ class Venue:
         self._by_id: dict[ClientOrderId, RestingOrder] = {}
         self._finished: dict[ClientOrderId, str] = {}
         self._count = 0
-        self._matching: Symbol | None = None
-        self._price_in_bar: Decimal = ZERO
+        self.matching: Symbol | None = None
+        self.price_in_bar: Decimal = ZERO
+
+    def restore(self, state: VenueState) -> None:
+        """Go on where another venue stopped; for a venue that has seen nothing yet."""
+        self.account = state.account
+        self.last_bar = dict(state.last_bar)
+        for order in state.resting:
+            self.resting.setdefault(order.request.symbol, []).append(order)
+            self._by_id[order.request.order_id] = order
+        self._finished = dict(state.finished)
+        self._count = state.order_count
+        self.matching = state.matching
+        self.price_in_bar = state.price_in_bar
 
     # -- what a client may ask --
 
@@ -128,6 +128,14 @@ class Venue:
             OrderAccepted(at=now, order_id=request.order_id, broker_id=new.broker_id),
         )
 
+    def knows(self, order_id: ClientOrderId) -> bool:
+        """Whether an order of that id was ever accepted here; refused ones were not."""
+        return order_id in self._by_id or order_id in self._finished
+
+    def resting_order(self, order_id: ClientOrderId) -> RestingOrder | None:
+        """The order of that id while it rests."""
+        return self._by_id.get(order_id)
+
     @property
     def buying_power(self) -> Decimal:
         """What new orders may cost: no leverage, resting opening orders taken off."""
@@ -147,26 +155,25 @@ class Venue:
             return NO_REPORTS
         reached = []
         for order in resting:
-            request = order.request
-            stop = request.stop_price
+            stop = order.trigger
             if stop is not None and (
-                bar.low > stop if request.action is Action.SELL else bar.high < stop
+                bar.low > stop if order.request.action is Action.SELL else bar.high < stop
             ):
                 continue  # The usual case, told apart without a call.
-            price = self._price(request, bar)
+            price = self._price(order, bar)
             if price is not None:
                 reached.append((order, price))
         if not reached:
             return NO_REPORTS
-        self._matching = symbol
-        self._price_in_bar = reached[-1][1]
+        self.matching = symbol
+        self.price_in_bar = reached[-1][1]
         position = self.account.qty(symbol)
         reached.sort(key=lambda pair: not _reduces(pair[0].request.action, position))
         return [self._fill(order, price, bar.start) for order, price in reached]
 
     def match_entry_bar(self, bar: Bar) -> Sequence[Report]:
         """Fills of the closing stops accepted since `match` of the same bar reported fills."""
-        self._matching = None
+        self.matching = None
         reports: list[Report] = []
         for order in tuple(self.resting.get(bar.symbol, ())):
             if not order.is_born_in_bar:
@@ -195,18 +202,22 @@ class Venue:
 
     # -- inside --
 
-    def _price(self, request: OrderRequest, bar: Bar) -> Decimal | None:
-        slippage = self.costs.slippage_per_share
-        if request.stop_price is not None:
-            return stop_fill(request.action, request.stop_price, bar, slippage)
+    def _price(self, order: RestingOrder, bar: Bar) -> Decimal | None:
+        request, slippage = order.request, self.costs.slippage_per_share
+        if order.trigger is not None:
+            return stop_fill(request.action, order.trigger, bar, slippage)
         if request.limit_price is not None:
             return limit_fill(request.action, request.limit_price, bar)
+        if request.stop_price is not None:
+            # Triggered by an earlier bar and filled in part: a market order since then, so the
+            # rest trades where this bar opens, as a stop does beyond which a bar opens.
+            return stop_fill(request.action, bar.open, bar, slippage)
         return market_fill(request.action, bar, slippage)
 
     def _refusal(
         self, request: OrderRequest, instead_of: RestingOrder | None = None
     ) -> checks.Refusal | None:
-        if request.order_id in self._by_id or request.order_id in self._finished:
+        if self.knows(request.order_id):
             return checks.DUPLICATE_ID
         wrong = checks.malformed(request)
         if wrong is not None:
@@ -236,8 +247,8 @@ class Venue:
 
     def _market(self, symbol: Symbol) -> Decimal | None:
         """The last print: inside a bar the fill, otherwise the last completed bar's close."""
-        if symbol == self._matching:
-            return self._price_in_bar
+        if symbol == self.matching:
+            return self.price_in_bar
         bar = self.last_bar.get(symbol)
         return None if bar is None else bar.close
 
@@ -262,7 +273,7 @@ class Venue:
     def _accept(self, request: OrderRequest) -> RestingOrder:
         self._count += 1
         order = RestingOrder(request, BrokerOrderId(f"V-{self._count:08d}"))
-        order.is_born_in_bar = self._matching == request.symbol
+        order.is_born_in_bar = self.matching == request.symbol
         self.resting.setdefault(request.symbol, []).append(order)
         self._by_id[request.order_id] = order
         return order
@@ -280,6 +291,7 @@ class Venue:
         commission = self.costs.commission(request.action, qty, price, at)
         self.account.fill(request.symbol, request.action, qty, price, commission)
         order.qty_filled += qty
+        order.trigger = None
         if not order.qty_open:
             self._finish(order, "filled")
         return OrderFilled(

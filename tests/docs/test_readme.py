@@ -6,13 +6,15 @@ import importlib.util
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from algo_trader.backtest.metrics import Metrics
-from algo_trader.cli.main import VERBS, run
+from algo_trader.cli.main import EXIT_NO_DAEMON, VERBS, run
 from algo_trader.engine import decisions as words
 from algo_trader.engine import engine, judge
 from algo_trader.risk.rules import QTY_ZERO, RULES
@@ -73,29 +75,56 @@ def test_example_strategy_is_short_and_trades(
     assert document["run"]["params"]["strategy"]["stop_pct"] == "0.5"
 
 
-def test_first_command_of_the_readme_runs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Goal: the very first line works as printed, from the repository's folder."""
-    monkeypatch.chdir(ROOT)
-    line = next(line for line in README.splitlines() if line.startswith("pip install uv"))
-    words = shlex.split(line.partition("&& uv run algo-trader ")[2])
-    assert run(["--data-dir", str(tmp_path), *words]) == 0
-    assert "SYNA SYNB SYNC" in capsys.readouterr().out
+def test_the_first_commands_of_the_readme_run(tmp_path: Path) -> None:
+    """Goal: the very first line works as printed, from the repository's folder, and so do those
+    that look at what it left.
+    """
+    lines = README.splitlines()
+    first = next(line for line in lines if line.startswith("pip install uv"))
+    after = [line for line in lines if line.startswith("uv run algo-trader ")][:3]
+    for line in (first.partition("&& ")[2], *after):
+        words = shlex.split(line.partition("uv run algo-trader ")[2], comments=True)
+        done = algo_trader(["--data-dir", str(tmp_path), *words], ROOT)
+        assert done.returncode == 0, done.stderr
+        assert words[0] == "start" or done.stdout
 
 
-def test_every_verb_has_an_example_that_works_offline(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Goal: the examples in --help are true. Method: read each from the help and run it."""
-    monkeypatch.chdir(ROOT)
-    for verb in VERBS:
-        assert run([verb, "--help"]) == 0
-        text = capsys.readouterr().out
-        found = re.search(r"^ +algo-trader (.*)$", text, re.MULTILINE)
-        assert found is not None, verb
-        assert run(["--data-dir", str(tmp_path), *found[1].split()]) == 0
-        assert capsys.readouterr().out
+def example_of(verb: str) -> list[str]:
+    """The words of the first example in a verb's help."""
+    done = algo_trader([verb, "--help"], ROOT)
+    found = re.search(r"^ +algo-trader (.*)$", done.stdout, re.MULTILINE)
+    assert found is not None, verb
+    return shlex.split(found[1])
+
+
+def algo_trader(words: list[str], where: Path) -> subprocess.CompletedProcess[str]:
+    """One command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "algo_trader", *words],
+        cwd=where,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_verb_has_an_example_that_works_offline(tmp_path: Path) -> None:
+    """Goal: the examples in --help are true. Method: read each from the help and run it as a user
+    would, in a folder that has the sample in data/sample; those for a running daemon say when there
+    is none.
+    """
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "sample").symlink_to(ROOT / "data" / "sample")
+    started = algo_trader(example_of("start"), tmp_path)
+    assert started.returncode == 0, started.stderr
+    for verb in sorted(VERBS.keys() - {"start"}):
+        done = algo_trader(example_of(verb), tmp_path)
+        if verb in ("status", "stop"):
+            assert (done.returncode, done.stdout) == (EXIT_NO_DAEMON, ""), verb
+            assert "algo-trader start" in done.stderr
+        else:
+            assert done.returncode == 0, done.stderr
+            assert done.stdout
 
 
 def test_every_metric_is_defined() -> None:

@@ -20,6 +20,7 @@ from algo_trader.core.errors import CoreError, IllegalTransition
 from algo_trader.core.events import (
     CancelRefused,
     CancelRequested,
+    CancelUnanswered,
     OrderAbandoned,
     OrderAccepted,
     OrderCanceled,
@@ -60,16 +61,16 @@ NINE = {
 }
 
 EXPECTED = """
-from             submitting accepted refused unknown abandoned ask_cancel no_cancel part last canceled expired replaced
-PENDING_SUBMIT   SUB        .        .       .       FAIL      .          .         .    .    .        .       .
-SUBMITTED        .          ACC      REJ     SUB     FAIL      SUB        SUB       PART FILL CANC     EXP     CANC
-ACCEPTED         .          =        REJ     =       .         ACC        ACC       PART FILL CANC     EXP     CANC
-PARTIALLY_FILLED .          PART     .       =       .         PART       PART      PART FILL CANC     EXP     CANC
-FILLED           .          FILL     .       =       .         .          FILL      FILL FILL .        .       .
-CANCELED         .          CANC     .       =       .         .          CANC      CANC FILL =        .       .
-EXPIRED          .          EXP      .       =       .         .          EXP       EXP  FILL .        =       .
-REJECTED         .          REJ      =       =       .         .          REJ       .    .    .        .       .
-SUBMIT_FAILED    .          ACC      .       =       .         .          FAIL      PART FILL CANC     EXP     CANC
+from             submitting accepted refused unknown abandoned ask_cancel no_cancel lost_cancel part last canceled expired replaced
+PENDING_SUBMIT   SUB        .        .       .       FAIL      .          .         .           .    .    .        .       .
+SUBMITTED        SUB        ACC      REJ     SUB     FAIL      SUB        SUB       SUB         PART FILL CANC     EXP     CANC
+ACCEPTED         .          =        REJ     =       .         ACC        ACC       ACC         PART FILL CANC     EXP     CANC
+PARTIALLY_FILLED .          PART     .       =       .         PART       PART      PART        PART FILL CANC     EXP     CANC
+FILLED           .          FILL     .       =       .         .          FILL      FILL        FILL FILL .        .       .
+CANCELED         .          CANC     .       =       .         .          CANC      CANC        CANC FILL =        .       .
+EXPIRED          .          EXP      .       =       .         .          EXP       EXP         EXP  FILL .        =       .
+REJECTED         .          REJ      =       =       .         .          REJ       REJ         .    .    .        .       .
+SUBMIT_FAILED    .          ACC      .       =       .         .          FAIL      FAIL        PART FILL CANC     EXP     CANC
 """  # noqa: E501 - a table reads better whole
 
 SHORT_NAMES = {
@@ -96,7 +97,7 @@ def read_table() -> dict[tuple[str, str], str]:
 
 
 TABLE = read_table()
-KINDS = EXPECTED.split()[1:13]
+KINDS = EXPECTED.split()[1:14]
 
 
 def filled(qty: int, cum: int) -> OrderFilled:
@@ -117,6 +118,7 @@ MAKE: dict[str, Callable[[], OrderFact]] = {
     "abandoned": lambda: OrderAbandoned(at=1, order_id=ID, reason="absent"),
     "ask_cancel": lambda: CancelRequested(at=1, order_id=ID, reason="EXPIRED"),
     "no_cancel": lambda: CancelRefused(at=1, order_id=ID, code=2, message="too late"),
+    "lost_cancel": lambda: CancelUnanswered(at=1, order_id=ID, detail="timeout"),
     "canceled": lambda: OrderCanceled(at=1, order_id=ID),
     "expired": lambda: OrderExpired(at=1, order_id=ID),
     "replaced": lambda: OrderReplaced(at=1, order_id=ID, replaced_by=ClientOrderId("next")),
@@ -255,6 +257,8 @@ def test_terminal_states_are_left_only_by_the_rows_that_say_why(
         (["submitting", "refused"], "last_error", "no"),
         (["submitting", "accepted", "ask_cancel"], "cancel_reason", "EXPIRED"),
         (["submitting", "accepted", "ask_cancel", "no_cancel"], "cancel_reason", None),
+        (["submitting", "accepted", "ask_cancel", "lost_cancel"], "cancel_reason", None),
+        (["submitting", "unknown", "submitting"], "is_unknown", True),
         (["submitting", "accepted", "replaced"], "replaced_by", "next"),
         (["submitting", "part", "part"], "qty_filled", Decimal(6)),
         (["submitting", "part", "part"], "qty_open", Decimal(4)),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from algo_trader.cli.main import run
@@ -41,10 +44,18 @@ ARGUMENTS = [
     Case("date that is none", f"ABC {BARS} --from 2024-02-30", "2024-02-30"),
     Case("capital not finite", f"ABC {BARS} --capital NaN", "capital"),
     Case("capital of nothing", f"ABC {BARS} --capital 0", "capital"),
+    Case("capital too fine", f"ABC {BARS} --capital 1.0000000001", "9 decimal places"),
+    Case("capital too large", f"ABC {BARS} --capital 1000000000000", "between 1 and 999999999999"),
+    Case("slippage too fine", f"ABC {BARS} --slippage 0.0000000001", "9 decimal places"),
+    Case("commission too fine", f"ABC {BARS} --set commission_per_share=1e-9", "commission_per"),
+    Case("brackets", f"ABC {BARS} --set watchlist={'[' * 100_000}", "not a JSON list"),
     Case("negative slippage", f"ABC {BARS} --slippage -0.01", "slippage"),
     Case("unknown strategy", f"ABC {BARS} --strategy veles", "velez"),
     Case("strategy file missing", f"ABC {BARS} --strategy {{dir}}/no.py:Mine", "no.py"),
     Case("answer over the input", f"ABC {BARS} --decisions {{dir}}/bars.csv", "elsewhere"),
+    Case("lines to stdout", f"ABC {BARS} --decisions -", "in place of -"),
+    Case("lines to stdout, too", f"ABC {BARS} --decisions - --json", "in place of -"),
+    Case("report to stdout", f"ABC {BARS} --report -", "in place of -"),
     Case("answer nowhere", f"ABC {BARS} --decisions {{dir}}/no/folder.jsonl", "folder.jsonl"),
     Case("env file missing", f"--env-file {{dir}}/no.env backtest ABC {BARS}", "no.env"),
 ]
@@ -53,6 +64,10 @@ ROWS = [
     Case("price is text", "2024-01-02T14:31:00Z,ABC,ten,11,9,10,1", "line 3: open"),
     Case("price is NaN", "2024-01-02T14:31:00Z,ABC,10,NaN,9,10,1", "line 3: high"),
     Case("high below low", "2024-01-02T14:31:00Z,ABC,10,9,11,10,1", "line 3: "),
+    Case("price too large", "2024-01-02T14:31:00Z,ABC,10,1e9,9,10,1", "line 3: high"),
+    Case("price too fine", "2024-01-02T14:31:00Z,ABC,10,11,9,9.9999999999999999,1", "line 3: close"),
+    Case("before all time", "0001-01-01T00:00:00+05:00,ABC,10,11,9,10,1", "line 3: timestamp"),
+    Case("after all time", "9999-12-31T23:59:00-05:00,ABC,10,11,9,10,1", "line 3: timestamp"),
     Case("negative volume", "2024-01-02T14:31:00Z,ABC,10,11,9,10,-1", "line 3: volume"),
     Case("naive time", "2024-01-02T14:31:00,ABC,10,11,9,10,1", "line 3: timestamp"),
     Case("row too short", "2024-01-02T14:31:00Z,ABC,10,11,9", "line 3: "),
@@ -193,6 +208,19 @@ def test_paths_after_bars_may_be_a_shells_glob(folder: Path) -> None:
     """Goal: `--bars a.csv b.csv SYMBOL` reads both files."""
     (folder / "more.csv").write_text(HEADER + NEXT)
     assert invoke(folder, "--bars {dir}/bars.csv {dir}/more.csv ABC --json") == 0
+
+
+def test_a_suffix_in_capitals_is_no_symbol(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: A.CSV reads as a stock symbol, and after --bars it is a file."""
+    monkeypatch.chdir(folder)
+    columns = {name: pa.array([10.0]) for name in HEADER.strip().split(",")}
+    columns["timestamp"] = pa.array([1_704_205_980], pa.timestamp("s", "UTC"))
+    columns["symbol"] = pa.array(["ABC"])
+    pq.write_table(pa.table(columns), "C.PARQUET")
+    Path("A.CSV").write_text(HEADER + GOOD)
+    Path("B.CSV.GZ").write_bytes(gzip.compress((HEADER + NEXT).encode()))
+    assert invoke(folder, "--bars A.CSV B.CSV.GZ C.PARQUET ABC --decisions lines --json") == 0
+    assert len(Path("lines").read_text().splitlines()) == 2, "14:30 to 14:33 are two candles"
 
 
 def test_missing_verb_and_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:

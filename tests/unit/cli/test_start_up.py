@@ -16,7 +16,17 @@ from algo_trader.cli.main import run
 code = run(sys.argv[1:])
 print(json.dumps([code, sorted(name.partition(".")[0] for name in sys.modules)]), file=sys.stderr)
 """
-HEAVY = {"pydantic", "pyarrow", "numpy", "pandas", "exchange_calendars", "asyncio", "sqlalchemy"}
+HEAVY = {
+    "alembic",
+    "asyncio",
+    "exchange_calendars",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "sqlalchemy",
+    "structlog",
+}
 
 
 def imported(*arguments: str) -> set[str]:
@@ -28,7 +38,14 @@ def imported(*arguments: str) -> set[str]:
     return HEAVY & set(modules)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"]], ids=" ".join)
+VERBS = ("orders", "trades", "positions", "verify", "backup", "restore", "status", "stop")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)],
+    ids=" ".join,
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     """Goal: help answers at once."""
     assert imported(*arguments) == set()

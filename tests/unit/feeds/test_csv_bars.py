@@ -78,6 +78,15 @@ def test_whole_volumes_are_whole_numbers(tmp_path: Path, written: str, volume: s
     assert str(load_bars([write(tmp_path, HEADER, row)], None).bars["AAPL"][0].volume) == volume
 
 
+def test_the_largest_and_finest_numbers_are_exact(tmp_path: Path) -> None:
+    """Goal: the bounds themselves. Method: all digits nines; zeros behind the ninth are none."""
+    price, volume = "999999999.999999999", "999999999999999.999"
+    row = f"2024-01-02T14:30:00Z,AAPL,{price},{price}000,0.000000001,{price},{volume}"
+    (bar,) = load_bars([write(tmp_path, HEADER, row)], None).bars["AAPL"]
+    assert (bar.open, bar.high, bar.low) == (Decimal(price), Decimal(price), Decimal("1e-9"))
+    assert bar.volume == Decimal(volume)
+
+
 def test_equal_texts_share_one_decimal(tmp_path: Path) -> None:
     """Goal: a year of minutes has few prices; a Decimal for each cell would cost 40 MB."""
     later = GOOD.replace("14:30", "14:31")
@@ -93,6 +102,8 @@ WRONG_FIELDS = [
     ("timestamp", "2024-13-02T14:30:00Z", "is not an ISO-8601 time"),
     ("timestamp", "1704205800", "is not an ISO-8601 time"),
     ("timestamp", "", "is not an ISO-8601 time"),
+    ("timestamp", "0001-01-01T00:00:00+05:00", "is not in the years 1 to 9999"),
+    ("timestamp", "9999-12-31T23:59:00-05:00", "is not in the years 1 to 9999"),
     ("symbol", "aapl", "is not a symbol"),
     ("symbol", "BRK/B", "is not a symbol"),
     ("symbol", "AAPL ", "is not a symbol"),
@@ -115,6 +126,12 @@ WRONG_FIELDS = [
     ("low", "0", "is not above 0"),
     ("low", "-1", "is not above 0"),
     ("close", "0.00", "is not above 0"),
+    ("high", "1000000000", "is not below 1,000,000,000"),
+    ("high", "9e99", "is not below 1,000,000,000"),
+    ("low", "170.8999999999999999", "has more than 18 significant digits"),
+    ("low", "1e-16", "has more than 15 decimal places"),
+    ("volume", "1000000000000000", "is not below 1,000,000,000,000,000"),
+    ("volume", "1e-16", "has more than 15 decimal places"),
     ("volume", "-1", "is negative"),
     ("volume", "NaN", "is not a finite number"),
     ("volume", "", "is empty"),

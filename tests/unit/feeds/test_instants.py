@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from algo_trader.core.types import utc
 from algo_trader.feeds.instants import ClockSeconds, DayStarts, minute_start
 
 HALF_PAST_TWO = 1_704_205_800  # date -u -d 2024-01-02T14:30:00Z +%s
@@ -46,6 +47,7 @@ def test_the_two_tables_agree_with_the_whole_text(text: str) -> None:
 NOT_A_TIME = "is not an ISO-8601 time"
 NO_ZONE = "has no time zone"
 NOT_A_MINUTE = "is not on a whole minute"
+BEYOND = "is not in the years 1 to 9999"
 
 WRONG = [
     ("", NOT_A_TIME),
@@ -66,6 +68,10 @@ WRONG = [
     # datetime.fromisoformat keeps six digits of a fraction and drops the rest without a word
     ("2024-01-02T14:30:00.0000001Z", NOT_A_MINUTE),
     ("2024-01-02T14:30:00+00:00:30", NOT_A_MINUTE),
+    ("0001-01-01T00:00:00+00:01", BEYOND),
+    ("0001-01-01T23:58:00+23:59", BEYOND),
+    ("9999-12-31T23:59:00-00:01", BEYOND),
+    ("9999-12-31T00:01:00-23:59", BEYOND),
 ]
 
 
@@ -76,6 +82,14 @@ def test_a_text_that_names_no_minute_is_refused_with_the_reason(text: str, probl
         minute_start(text)
     with pytest.raises(ValueError, match=r"^is not a date|^is not|^has no"):
         DayStarts()[text[:10]] + ClockSeconds()[text[10:]]
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00Z", "0001-01-01T23:59:00+23:59", "9999-12-31T23:59:00Z"]
+)
+def test_the_ends_of_time_can_be_written(text: str) -> None:
+    """Goal: whoever tells of an instant that was taken can make a date of it."""
+    assert utc(minute_start(text)) == datetime.fromisoformat(text)
 
 
 def test_the_expected_instant_is_right() -> None:

@@ -171,6 +171,13 @@ def test_paths_that_lead_to_no_bars_are_refused(tmp_path: Path) -> None:
     assert refusal(text).startswith(f"{text}: not a file of bars: its name must end in .csv, ")
     assert refusal(empty).startswith(f"{empty}: no file of bars in this folder")
     assert refusal(broken).startswith(f"{broken / 'a.csv'}: the file cannot be read (No such file")
+    (broken / "a.csv").unlink()
+    (broken / "a.csv").symlink_to("a.csv")
+    assert refusal(broken).startswith(f"{broken / 'a.csv'}: the file cannot be read (Too many")
+    (broken / "a.csv").unlink()
+    os.mkfifo(broken / "a.csv")
+    for pipe in (broken, broken / "a.csv"):
+        assert refusal(pipe).startswith(f"{broken / 'a.csv'}: not a regular file: ")
 
 
 def test_parquet_and_csv_give_the_same_bars(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ WRONG_CELLS = [
     ("timestamp", stamps("ms", 0, 10**18, 0), "'1000000000000000000 ms since 1970' is not"),
     ("timestamp", texts("2024-01-02T14:30Z", "2024-01-02", ""), "'2024-01-02' is not an ISO"),
     ("timestamp", texts("2024-01-02T14:30Z", "2024-01-02T14:31", ""), "'2024-01-02T14:31' has no"),
+    ("timestamp", texts("2024-01-02T14:30Z", "0001-01-01T00:00+05:00", ""), "'0001-01-01T00:00+0"),
+    ("timestamp", texts("2024-01-02T14:30Z", "9999-12-31T23:59-05:00", ""), "'9999-12-31T23:59-0"),
     ("symbol", texts("AAPL", "aapl", "AAPL"), "'aapl' is not a symbol"),
     ("symbol", texts("AAPL", None, "AAPL"), "'' is empty"),
     ("symbol", texts("AAPL", "", "AAPL"), "'' is empty"),
@@ -80,6 +82,8 @@ WRONG_CELLS = [
     ("high", floats(171.25, math.inf, 171.45), "'inf' is not a finite number"),
     ("high", floats(171.25, 1e300, 171.45), "'1e+300' is not a number"),
     ("high", floats(171.25, 170.0, 171.45), "'170.0' is below low '171.0'"),
+    ("high", floats(171.25, 1e9, 171.45), "'1000000000.0' is not below 1,000,000,000:"),
+    ("low", floats(170.9, 1e-16, 171.1), "'1e-16' has more than 15 decimal"),
     ("low", floats(170.9, -1.0, 171.1), "'-1.0' is not above 0"),
     ("low", floats(170.9, 0.0, 171.1), "'0.0' is not above 0"),
     ("low", floats(170.9, -math.inf, 171.1), "'-inf' is not a finite number"),
@@ -90,6 +94,10 @@ WRONG_CELLS = [
     ("volume", floats(1.0, math.nan, 1.0), "'nan' is not a finite number"),
     ("volume", floats(1.0, math.inf, 1.0), "'inf' is not a finite number"),
     ("volume", floats(1.0, 1e300, 1.0), "'1e+300' is not a number"),
+    ("volume", floats(1.0, 0.1 + 0.2, 1.0), "'0.30000000000000004' has more than 15 decimal"),
+    ("volume", floats(1.0, 1e15, 1.0), "'1000000000000000.0' is not below 1,000,000,000,000,000"),
+    ("volume", pa.array([1, 10**15, 1]), "'1000000000000000' is not below"),
+    ("volume", pa.array([1, 2**64 - 1, 1], pa.uint64()), "'18446744073709551615' is not below"),
     ("volume", pa.array([1, -1, 1]), "'-1' is negative"),
 ]
 

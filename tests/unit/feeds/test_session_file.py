@@ -9,6 +9,8 @@ import subprocess
 import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -112,6 +114,56 @@ def test_a_damaged_file_is_built_anew(tmp_path: Path) -> None:
         assert list(load_sessions(tmp_path, today=TODAY, source=source)) == good
         assert source.built == 1
         assert file.read_bytes() == whole
+
+
+def forged(opens: Any, seconds: Any, **others: Any) -> bytes:
+    """A file whose checksum is right, whatever it holds."""
+    content = {"format": 1, "version": "1", "opens": opens, "seconds": seconds, **others}
+    rest = json.dumps(content).encode()[1:]
+    return b'{"crc32":"%08x",' % crc32(rest) + rest
+
+
+DAYS = range((date(1990, 1, 1) - date(1970, 1, 1)).days, (TODAY - date(1970, 1, 1)).days + 300)
+OPENS = [day * DAY + HALF_PAST_TWO for day in DAYS]
+LENGTHS = [390 * 60] * len(OPENS)
+FORGED = {
+    "no object": b'{"crc32":"%08x",' % crc32(b"1]") + b"1]",
+    "brackets": b'{"crc32":"%08x",' % crc32(b"[" * 99_999) + b"[" * 99_999,
+    "no version": forged(OPENS, LENGTHS, version=None),
+    "no lists": forged(1, 2),
+    "objects": forged({}, {}),
+    "empty": forged([], []),
+    "texts": forged(list(map(str, OPENS)), LENGTHS),
+    "fractions": forged(OPENS, [390.0 * 60] * len(OPENS)),
+    "flags": forged(OPENS, [True] * len(OPENS)),
+    "lengths differ": forged(OPENS, LENGTHS[1:]),
+    "late start": forged(OPENS[100:], LENGTHS[100:]),
+    "early start": forged([OPENS[0] - DAY, *OPENS], [*LENGTHS, LENGTHS[0]]),
+    "out of order": forged([*OPENS[:9], OPENS[10], OPENS[9], *OPENS[11:]], LENGTHS),
+    "twice": forged([*OPENS[:10], OPENS[9], *OPENS[11:]], LENGTHS),
+    "a month missing": forged(OPENS[:50] + OPENS[80:], LENGTHS[30:]),
+    "off the minute": forged([*OPENS[:9], OPENS[9] + 1, *OPENS[10:]], LENGTHS),
+    "at night": forged([*OPENS[:9], OPENS[9] - 6 * 3600, *OPENS[10:]], LENGTHS),
+    "no length": forged(OPENS, [0, *LENGTHS[1:]]),
+    "negative length": forged(OPENS, [-60, *LENGTHS[1:]]),
+    "long day": forged(OPENS, [391 * 60, *LENGTHS[1:]]),
+    "beyond all dates": forged([*OPENS[:-1], 10**18], LENGTHS),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_file_of_what_no_exchange_does_is_built_anew(tmp_path: Path, name: str) -> None:
+    """Goal: a right checksum is not enough. Method: one thing wrong in a file like ours."""
+    (tmp_path / FILE_NAME).write_bytes(forged(OPENS, LENGTHS))
+    source = EverySession()
+    load_sessions(tmp_path, today=TODAY, source=source)
+    assert source.built == 0, "the forgery itself is good"
+    (tmp_path / FILE_NAME).write_bytes(FORGED[name])
+    assert load_sessions(tmp_path, today=TODAY, source=source).first.minutes == 390
+    assert source.built == 1
+    said: list[str] = []
+    load_sessions(tmp_path, today=TODAY, source=source, say=said.append)
+    assert said == [f"sessions of XNYS from {tmp_path / FILE_NAME}"]
 
 
 @pytest.mark.parametrize("blocked", ["folder is a file", "file is a folder"])

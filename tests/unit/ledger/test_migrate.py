@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from recorded import record
+from recorded import OPENS_AT, record
 
+from algo_trader.core.events import SettingChanged
 from algo_trader.ledger import shape
 from algo_trader.ledger.database import connect
 from algo_trader.ledger.errors import LedgerCorrupt, LedgerLocked, LedgerRefused
@@ -45,13 +46,8 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "trading.db"
     with Ledger.open(path) as ledger:
         ledger.append(record().facts)
-        driver = ledger._driver
-        (trade_id,) = driver.execute("SELECT trade_id FROM trade").fetchone()
-        driver.execute(
-            "INSERT INTO trade_note (trade_id, note, created_at, updated_at) VALUES (?,'n','','')",
-            (trade_id,),
-        )
-        driver.execute("INSERT INTO settings_override VALUES ('risk.x', '1', '', NULL)")
+        ledger.append([SettingChanged(at=OPENS_AT, key="risk.x", value="1")])
+        ledger.note(ledger.trades()[0].trade_id, "n")
     return path
 
 

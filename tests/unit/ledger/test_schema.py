@@ -12,7 +12,12 @@ from sqlalchemy import Table
 
 from algo_trader.ledger import schema, shape
 from algo_trader.ledger.ledger import Ledger
-from algo_trader.ledger.projection import EVENT_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS
+from algo_trader.ledger.projection import (
+    EVENT_COLUMNS,
+    ORDER_COLUMNS,
+    SETTING_COLUMNS,
+    TRADE_COLUMNS,
+)
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +164,7 @@ def test_every_table_is_strict_and_indexed_as_planned() -> None:
         (schema.order_event, EVENT_COLUMNS),
         (schema.order_state, ORDER_COLUMNS),
         (schema.trade, TRADE_COLUMNS),
+        (schema.settings_override, SETTING_COLUMNS),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )

@@ -23,7 +23,9 @@ from algo_trader.core.events import (
     Submit,
 )
 from algo_trader.core.types import Action, Bar, ClientOrderId, OrderType, TimeInForce
+from algo_trader.venue.account import Account
 from algo_trader.venue.costs import Costs
+from algo_trader.venue.resting import RestingOrder, VenueState
 from algo_trader.venue.rules import VenueRules
 from algo_trader.venue.venue import Venue
 
@@ -551,6 +553,110 @@ def test_shorts_may_be_forbidden() -> None:
     assert told(market.submit(order("c", SELL, STOP, "9", lasts=GTC), 60)) == ["c accepted"]
 
 
+def test_a_sale_through_zero_is_short_by_the_rest_only() -> None:
+    """Goal: of a fill that turns the position around, only the shares that are short earn short
+    proceeds. Method: a resting short entry is filled after shares were bought below it.
+    """
+    market = venue()
+    market.submit(order("sell", SELL, LIMIT, "12", "10"), 60)
+    market.submit(order("buy", BUY, LIMIT, "9", "4"), 60)
+    market.match(bar(1, "9 9 9 9"))
+    market.match(bar(2, "12 12 12 12"))
+    assert market.account.positions == {"X": -6}
+    assert market.account.short_proceeds == {"X": 72}
+    assert market.account.cash == CASH - 36 + 120
+    assert market.buying_power == CASH + 84 - 72 - 72
+
+
+@pytest.mark.parametrize(
+    ("fills", "wanted"),
+    [
+        ([(BUY, 10, "10")], "10"),
+        ([(BUY, 10, "10"), (BUY, 30, "14")], "13"),
+        ([(BUY, 10, "10"), (BUY, 30, "14"), (SELL, 39, "1")], "13"),
+        ([(BUY, 10, "10"), (SELL, 10, "11")], None),
+        ([(BUY, 10, "10"), (SELL, 10, "11"), (BUY, 1, "7")], "7"),
+        ([(SELL, 10, "10"), (SELL, 10, "20")], "15"),
+        ([(SELL, 10, "10"), (BUY, 4, "20")], "10"),
+        ([(BUY, 10, "10"), (SELL, 15, "12")], "12"),
+        ([(SELL, 10, "10"), (BUY, 15, "12"), (BUY, 5, "14")], "13"),
+    ],
+)
+def test_average_entry_price(fills: list[tuple[Action, int, str]], wanted: str | None) -> None:
+    """Goal: the price per share at which what is held was entered: averaged when it grows, kept
+    when it shrinks, new when it turns around. Method: a table by hand.
+    """
+    account = Account(Decimal(CASH))
+    for action, qty, price in fills:
+        account.fill("X", action, Decimal(qty), Decimal(price), Decimal(1))
+    assert account.avg_entry == ({} if wanted is None else {"X": Decimal(wanted)})
+    assert account.avg_entry.keys() == account.positions.keys()
+
+
+# -- going on elsewhere --
+
+
+def test_another_venue_goes_on() -> None:
+    """Goal: a venue restored in the middle of a bar answers as the first one would have: orders,
+    ids, used ids, last price, the second match, a triggered stop.
+
+    Method: two venues, one of which took up the other's state between the two matches.
+    """
+
+    def begun() -> Venue:
+        market = venue(refuse_stops_through_market=True)
+        market.submit(order("gone", BUY, STOP, "12"), 60)
+        market.cancel(ClientOrderId("gone"), 60)
+        market.submit(order("entry", BUY, STOP, "10.50"), 60)
+        market.submit(order("y", BUY, LIMIT, "5", symbol="Y"), 60)
+        market.match(bar(1, "10 11 9 9.10"))
+        market.submit(order("stop", SELL, STOP, "9.50", "4", lasts=GTC), 60)
+        return market
+
+    def rest(market: Venue) -> list[str]:
+        now = bar(1, "10 11 9 9.10")
+        reports = [
+            *market.submit(order("gone", BUY, STOP, "12"), 60),
+            *market.submit(order("more", SELL, STOP, "9.40", "6", lasts=GTC), 60),
+            *market.submit(order("high", SELL, STOP, "10.60", "6", lasts=GTC), 60),
+            *market.match_entry_bar(now),
+            *market.match(still(2, "5", "Y")),
+            *market.end_session(120),
+        ]
+        ids = [report.broker_id for report in reports if isinstance(report, OrderAccepted)]
+        return [*told(reports), *ids, str(market.buying_power)]
+
+    first = begun()
+    second = Venue(Decimal(0), FREE, first.rules)
+    second.restore(
+        VenueState(
+            account=first.account,
+            resting=[
+                RestingOrder(
+                    each.request,
+                    each.broker_id,
+                    each.qty_filled,
+                    is_born_in_bar=each.is_born_in_bar,
+                )
+                for each in (*first.resting["Y"], *first.resting["X"])
+            ],
+            finished={ClientOrderId("gone"): "canceled", ClientOrderId("entry"): "filled"},
+            order_count=4,
+            last_bar=first.last_bar,
+            matching=first.matching,
+            price_in_bar=first.price_in_bar,
+        )
+    )
+    assert second.knows(ClientOrderId("gone"))
+    assert second.knows(ClientOrderId("stop"))
+    assert not second.knows(ClientOrderId("more"))
+    wanted = rest(begun())
+    assert wanted[:5] == [
+        "gone refused", "more accepted", "high refused", "stop filled 4@9.50", "more filled 6@9.40",
+    ]  # fmt: skip
+    assert rest(second) == wanted
+
+
 # -- options and moods --
 
 
@@ -634,6 +740,35 @@ def test_partial_fills_add_up() -> None:
     assert len({fill.execution_id for fill in fills}) == 5
     assert market.account.qty("X") == 10
     assert told(market.match(still(9))) == []
+
+
+@pytest.mark.parametrize(
+    ("opening", "stop", "trigger", "then", "wanted"),
+    [
+        (10, "9.50", "10 10 9.40 10", "11 12 10.90 11", "s filled 2@10.99"),
+        (10, "9.50", "10 10 9.40 10", "11 12 11 12", "s filled 2@11"),
+        (10, "9.50", "10 10 9.40 10", "9 9.20 8 9", "s filled 2@8.99"),
+        (-10, "10.50", "10 10.60 10 10", "9 9.20 8 9", "s filled 2@9.01"),
+        (-10, "10.50", "10 10.60 10 10", "9 9 8 9", "s filled 2@9"),
+    ],
+)
+def test_a_triggered_stop_is_a_market_order(
+    opening: int, stop: str, trigger: str, then: str, wanted: str
+) -> None:
+    """Goal: the rest of a stop that was filled in part trades at the next bar's open, whether or
+    not that bar reaches the stop; slippage and the bar's range hold as everywhere.
+
+    Method: half of it fills, then the market turns away or runs on.
+    """
+    market = with_shares(opening, Costs(slippage_per_share=Decimal("0.01")))
+    market.rules = VenueRules(partial_fill_pct=100)
+    action = SELL if opening > 0 else BUY
+    market.submit(order("s", action, STOP, stop, lasts=GTC), 60)
+    assert told(market.match(bar(1, trigger)))[0].startswith("s filled 5@")
+    assert told(market.match(bar(2, then))) == [wanted]
+    resting = market.resting_order(ClientOrderId("s"))
+    assert resting is not None
+    assert (resting.trigger, resting.qty_open) == (None, Decimal(3))
 
 
 @pytest.mark.parametrize("rules", [{"partial_fill_pct": 101}, {"refuse_pct": -1}])

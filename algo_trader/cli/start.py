@@ -1,0 +1,342 @@
+"""`algo-trader start`: the daemon in the foreground, from its lock to its last commit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from algo_trader.cli.main import Globals
+from algo_trader.cli.output import tell
+from algo_trader.cli.params import BarsCommand, DateType
+from algo_trader.config import (
+    LoadedSettings,
+    Origin,
+    load_settings,
+    require_fees,
+    strategy_overrides,
+)
+from algo_trader.config.editable import checked, overridden
+from algo_trader.core.errors import ConfigError, DataError, SafetyRefusal
+from algo_trader.feeds.bars import LoadedBars, load_bars
+from algo_trader.feeds.calendar import load_sessions
+from algo_trader.feeds.tape import Tape, build_tape
+from algo_trader.ledger import migrate
+from algo_trader.ledger.ledger import Ledger
+from algo_trader.runtime.daemon import Daemon
+from algo_trader.runtime.handlers import SettingsDesk, handlers
+from algo_trader.runtime.housekeeping import Housekeeping
+from algo_trader.runtime.life import live
+from algo_trader.runtime.lock import DaemonLock
+from algo_trader.runtime.logs import Logs, configure, wants_json
+from algo_trader.runtime.narration import Narrator
+from algo_trader.runtime.paths import (
+    AccountFolder,
+    account_folder,
+    accounts,
+    control_socket,
+    lock_file,
+    make_data_dir,
+)
+from algo_trader.strategies import Velez
+from algo_trader.strategy_files import find_strategy
+from algo_trader.wiring import strategy_parameters
+from algo_trader.wiring_daemon import Replay, Trading, wire_embedded
+
+BROKER = "embedded"
+ACCOUNT = re.compile(r"embedded-local([1-9][0-9]{0,8})")
+SPEED_MOST = 1_000_000
+
+
+class SpeedType(click.ParamType[float | None]):
+    """Minutes of market time a real minute, or max."""
+
+    name = "speed"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """The speed, None for max, or a usage error."""
+        if value == "max":
+            return None
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = float("nan")
+        if not 0 < speed <= SPEED_MOST:
+            self.fail(f"{value!r}: give a number above 0, such as 60, or max", param, ctx)
+        return speed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the command line asked for."""
+
+    paths: tuple[Path, ...]
+    first: date | None
+    last: date | None
+    speed: float | None
+    exit_at_end: bool
+    reference: str
+    overrides: tuple[str, ...]
+
+
+@click.command(cls=BarsCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--broker",
+    type=click.Choice([BROKER]),
+    help="Where orders go; the setting broker.provider if not given.",
+)
+@click.option(
+    "--bars",
+    "paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH...",
+    help="What the embedded exchange replays: CSV, CSV.gz or Parquet files of 1-minute bars, or "
+    "folders of them. The bundled synthetic sample if not given.",
+)
+@click.option("--from", "first", type=DateType(), help="First session that trades (YYYY-MM-DD).")
+@click.option("--to", "last", type=DateType(), help="Last session that trades, inclusive.")
+@click.option(
+    "--speed",
+    type=SpeedType(),
+    default="60",
+    show_default=True,
+    help="How many times faster than real time the exchange runs once strategies are warm; max "
+    "waits for nothing.",
+)
+@click.option(
+    "--exit-at-end", is_flag=True, help="Close positions and end when the bars have ended."
+)
+@click.option(
+    "--strategy",
+    "reference",
+    default="velez",
+    show_default=True,
+    help="velez, or file.py:ClassName of your own.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting for this run."
+)
+@click.option(
+    "--reset-exchange",
+    "is_reset",
+    is_flag=True,
+    help="Open a new account at the embedded exchange, with a ledger of its own.",
+)
+@click.option("--force", is_flag=True, help="Reset although the ledger has open positions.")
+@click.option("--live", "is_live", is_flag=True, help="Trade real money; brokers with paper only.")
+@click.pass_obj
+def command(
+    options: Globals,
+    broker: str | None,
+    paths: tuple[Path, ...],
+    first: date | None,
+    last: date | None,
+    speed: float | None,
+    exit_at_end: bool,
+    reference: str,
+    overrides: tuple[str, ...],
+    is_reset: bool,
+    force: bool,
+    is_live: bool,
+) -> None:
+    """Run the daemon: trade until `algo-trader stop`, Ctrl-C or, if asked, the end of the bars.
+
+    The embedded exchange replays bars inside this process: no order leaves the machine. It keeps
+    its account in the data directory and goes on from there at the next start.
+
+    \b
+    Example, offline, on the bundled synthetic sample:
+      algo-trader start --speed max --exit-at-end
+    """
+    if is_live:
+        raise ConfigError("--live: the embedded exchange has no real money: leave it out")
+    if first and last and first > last:
+        raise ConfigError(f"--from {first} is after --to {last}: swap them")
+    if force and not is_reset:
+        raise ConfigError("--force only belongs to --reset-exchange")
+    choices = Choices(
+        paths=paths or (bundled_sample(),),
+        first=first,
+        last=last,
+        speed=speed,
+        exit_at_end=exit_at_end,
+        reference=reference,
+        overrides=overrides,
+    )
+    make_data_dir(options.data_dir)
+    with DaemonLock(lock_file(options.data_dir)), redirect_stdout(sys.stderr):
+        folder = _folder(options.data_dir, is_reset=is_reset, force=force)
+        _run(options, choices, folder)
+
+
+def bundled_sample() -> Path:
+    """The synthetic bars that come with the program: installed, or in the checkout."""
+    package = Path(__file__).parents[1]
+    for place in (package / "sample", package.parent / "data" / "sample"):
+        if place.is_dir():
+            return place
+    raise ConfigError("the bundled sample is not installed: name bars of your own with --bars")
+
+
+def _folder(data_dir: Path, *, is_reset: bool, force: bool) -> AccountFolder:
+    """The folder of the embedded account that goes on, or of a new one.
+
+    A new account gets a new name and a new ledger: order ids are made of account and candle, so one
+    name for both would make the same decision twice the same order.
+    """
+    numbers = [int(found[1]) for f in accounts(data_dir) if (found := ACCOUNT.fullmatch(f.name))]
+    number = max(numbers, default=1)
+    folder = account_folder(data_dir, BROKER, f"local{number}")
+    if is_reset and numbers:
+        if not force:
+            _require_flat(folder)
+        folder = account_folder(data_dir, BROKER, f"local{number + 1}")
+    folder.path.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _require_flat(folder: AccountFolder) -> None:
+    migrate.upgrade(folder.ledger)
+    with Ledger.open(folder.ledger) as ledger:
+        held = [f"{h.side} {h.qty} {h.symbol}" for h in ledger.fold().in_order() if h.qty]
+    if held:
+        raise SafetyRefusal(
+            f"--reset-exchange: the ledger in {folder.path} has open positions "
+            f"({', '.join(held)}): close them first, or add --force"
+        )
+
+
+def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
+    copy = migrate.upgrade(folder.ledger)
+    with Ledger.open(folder.ledger) as ledger:
+        stored = ledger.overrides()
+    name, cls = find_strategy(choices.reference)
+    own: dict[str, Any] = {}
+    if not issubclass(cls, Velez):
+        own, rest = strategy_overrides(choices.overrides, cls.parameters())
+        choices = replace(choices, overrides=tuple(rest))
+    loaded = _load(options, choices, stored)
+    settings = loaded.settings
+    if issubclass(cls, Velez) and not settings.velez.enabled:
+        raise ConfigError("velez.enabled is false: set it to true, or name another --strategy")
+    bars, tape = _read(options, choices.paths)
+    symbols = _symbols(loaded, tape)
+    history, period = tape.between(choices.first, choices.last)
+    if not period:
+        raise DataError(
+            f"no bars between {choices.first or 'the start'} and {choices.last or 'the end'}: "
+            f"these files hold {tape.days[0].session.date} to {tape.days[-1].session.date}"
+        )
+    require_fees(settings.cost_model(), period[0].session)
+    with ExitStack() as stack:
+        logs = _logs(options, loaded)
+        stack.callback(logs.close)
+        log = logs.log
+        if copy is not None:
+            log("ledger_upgraded", backup=str(copy))
+        daemon, close_exchange = wire_embedded(
+            settings,
+            Trading(
+                name=name,
+                cls=cls,
+                parameters=strategy_parameters(cls, settings, own),
+                symbols=symbols,
+            ),
+            Replay(
+                account=folder.name.removeprefix(f"{BROKER}-"),
+                history=history,
+                period=period,
+                fingerprint=bars.fingerprint(),
+                speed=choices.speed,
+                exit_at_end=choices.exit_at_end,
+            ),
+            exchange_file=folder.exchange,
+            ledger_file=folder.ledger,
+            log=log,
+            narrate=Narrator(log),
+        )
+        stack.callback(close_exchange)
+        log(
+            "embedded_exchange",
+            note="no order leaves this machine",
+            replays=f"{period[0].session.date} to {period[-1].session.date}",
+            symbols=",".join(symbols),
+            speed="max" if choices.speed is None else f"{choices.speed:g}x",
+            data=str(folder.path),
+        )
+        asyncio.run(
+            live(
+                daemon,
+                lambda running: handlers(running, folder, _desk(options, choices, running, logs)),
+                Housekeeping(daemon, folder, log),
+                socket=control_socket(options.data_dir),
+                log=log,
+            )
+        )
+
+
+def _desk(options: Globals, choices: Choices, daemon: Daemon, logs: Logs) -> SettingsDesk:
+    """Overrides are checked against the settings' bounds; limits and log level follow at once."""
+
+    def check(key: str, value: str | None, stored: Mapping[str, str]) -> tuple[str, str | None]:
+        return (overridden(key, stored), None) if value is None else checked(key, value)
+
+    def apply(stored: Mapping[str, str]) -> None:
+        loaded = _load(options, choices, stored)
+        daemon.engine.change_limits(loaded.settings.risk_limits())
+        logs.set_level(_level(options, loaded))
+
+    return SettingsDesk(check=check, apply=apply)
+
+
+def _load(options: Globals, choices: Choices, stored: Mapping[str, str]) -> LoadedSettings:
+    return load_settings(
+        env_file=options.env_file,
+        environ=os.environ,
+        stored=stored,
+        overrides=choices.overrides,
+    )
+
+
+def _level(options: Globals, loaded: LoadedSettings) -> str:
+    levels = {-1: "warning", 0: loaded.settings.log.level}
+    return levels.get(options.verbosity, "debug")
+
+
+def _logs(options: Globals, loaded: LoadedSettings) -> Logs:
+    settings = loaded.settings.log
+    as_json = wants_json(sys.stderr, settings.format)
+    return configure(sys.stderr, as_json=as_json, level=_level(options, loaded))
+
+
+def _read(options: Globals, paths: Sequence[Path]) -> tuple[LoadedBars, Tape]:
+    """All bars of the files: the exchange trades every symbol it has."""
+    sessions = load_sessions(options.data_dir / "cache", today=datetime.now(UTC).date())
+    bars = load_bars(list(paths), None)
+    tell(options, f"{bars.rows_read:,} rows read")
+    return bars, build_tape(bars.bars, sessions)
+
+
+def _symbols(loaded: LoadedSettings, tape: Tape) -> list[str]:
+    """The watchlist if one was set, else every symbol in the bars."""
+    if loaded.origins["watchlist"] is Origin.DEFAULT:
+        return list(tape.symbols)
+    missing = sorted(set(loaded.settings.watchlist) - set(tape.symbols))
+    if missing:
+        raise DataError(
+            f"watchlist: these files hold no bars of {', '.join(missing)}, only of "
+            f"{', '.join(tape.symbols)}"
+        )
+    return sorted(loaded.settings.watchlist)

@@ -1,0 +1,64 @@
+"""What a broker says it has: its account, orders and positions, as values.
+
+They change nothing by themselves: reconciliation compares them with our book and turns what is
+missing there into reports.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from algo_trader.core.types import Action, BrokerOrderId, ClientOrderId, Instant, Symbol, Word
+
+
+class BrokerStatus(Word):
+    """Where an order stands at the broker."""
+
+    OPEN = "open"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    REPLACED = "replaced"
+
+
+class Execution(NamedTuple):
+    """One execution of an order; `cum_qty` are the order's shares filled after it."""
+
+    at: Instant
+    qty: Decimal
+    price: Decimal
+    cum_qty: Decimal
+    commission: Decimal
+    execution_id: str
+
+
+class BrokerOrder(NamedTuple):
+    """An order as the broker has it. `order_id` is the client_order_id it was sent with."""
+
+    order_id: ClientOrderId
+    broker_id: BrokerOrderId
+    symbol: Symbol
+    action: Action
+    qty: Decimal
+    status: BrokerStatus
+    executions: tuple[Execution, ...] = ()
+    replaced_by: ClientOrderId | None = None
+    detail: str = ""
+
+
+class BrokerPosition(NamedTuple):
+    """Shares held at the broker, negative when short, and their average entry price."""
+
+    symbol: Symbol
+    qty: Decimal
+    avg_entry_price: Decimal
+
+
+class AccountState(NamedTuple):
+    """The broker account: its id, dollars of cash and what new orders may cost."""
+
+    account: str
+    cash: Decimal
+    buying_power: Decimal

@@ -1,0 +1,191 @@
+"""Every input of the engine, by its kind: one step of facts and commands for each.
+
+The minute's own inputs (session, clock, minute, reports) go straight to the engine, which owns
+their order. What an operator or a broker's own books say is handled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from algo_trader.core import events as ev
+from algo_trader.core import inputs, work
+from algo_trader.core.book import EXTERNAL
+from algo_trader.core.broker import AccountState, BrokerOrder, BrokerStatus
+from algo_trader.core.errors import CoreError, SafetyRefusal
+from algo_trader.core.orders import Order
+from algo_trader.core.types import Side, Symbol, text
+from algo_trader.engine import reconcile
+from algo_trader.engine.engine import Engine
+from algo_trader.engine.hands import Step
+from algo_trader.engine.listener import STOP_PCT
+from algo_trader.engine.protect import adopted_stop
+from algo_trader.engine.replay import rebuild
+
+
+class Intake:
+    """The door of one engine. `stop_pct` is the distance of a foreign position's stop, per cent."""
+
+    def __init__(self, engine: Engine, stop_pct: Decimal = STOP_PCT) -> None:
+        self._engine = engine
+        self._stop_pct = engine.external_stop_pct = stop_pct
+
+    def take(self, item: inputs.Input) -> Step:
+        """What the input leads to."""
+        engine = self._engine
+        match item:
+            case inputs.Minute():
+                return engine.on_minute(item.start, item.bars)
+            case inputs.Clock():
+                return engine.on_clock(item.now)
+            case inputs.Reports():
+                for report in item.reports:
+                    engine.report(report)
+            case inputs.SessionOpens():
+                return engine.open_session(item.session)
+            case inputs.CloseAll():
+                return engine.close_positions(item.reason)
+            case inputs.CancelEntries():
+                engine.cancel_entries(item.reason)
+            case inputs.History():
+                rebuild(engine, item.days, item.now)
+            case inputs.Readiness():
+                engine.is_ready = item.is_ready
+            case inputs.Settle():
+                engine.settle_all()
+            case inputs.Halt():
+                self._halt(item.reason)
+            case inputs.Resume():
+                if engine.book.halted is not None:
+                    engine.hands.record(ev.Resumed(at=engine.now))
+            case inputs.SettingChange():
+                engine.hands.record(
+                    ev.SettingChanged(at=engine.now, key=item.key, value=item.value)
+                )
+            case inputs.Pinned():
+                self._pin(item.account)
+            case inputs.Truths():
+                for order_id, truth in item.orders.items():
+                    known = engine.book.orders.get(order_id)
+                    if known is not None:  # Orders of old sessions are forgotten meanwhile.
+                        self._hear(known, truth)
+            case inputs.Strangers():
+                self._report_strangers(item.orders)
+            case inputs.Positions():
+                found = reconcile.position_differences(engine.book, item.positions)
+                for difference in found:
+                    self._adopt(difference)
+        return engine.hands.step()
+
+    def _halt(self, reason: str) -> None:
+        """No new risk: what rests is canceled, positions keep their stops."""
+        engine = self._engine
+        if engine.book.halted is None:
+            engine.hands.record(ev.Halted(at=engine.now, reason=reason))
+            engine.settle_all()
+
+    def _pin(self, account: AccountState) -> None:
+        """The book belongs to one account for good; another one is refused."""
+        book = self._engine.book
+        if book.account and book.account != account.account:
+            raise SafetyRefusal(
+                f"this ledger belongs to the broker account {book.account}, but the broker "
+                f"answers for {account.account}: check the keys, or use another data directory"
+            )
+        if not book.account:
+            self._engine.hands.record(
+                ev.AccountPinned(
+                    at=self._engine.now, account=account.account, cash=account.cash
+                )
+            )
+
+    def _hear(self, order: Order, truth: BrokerOrder | None) -> None:
+        """The broker's word on one order of ours."""
+        engine = self._engine
+        if truth is None:
+            self._miss(order)
+            return
+        wrong = reconcile.contradiction(order, truth)
+        if wrong is not None:
+            self._contradict(order, wrong)
+            return
+        asked = order.cancel_reason
+        for report in reconcile.missing_reports(order, truth, engine.now):
+            engine.report(report)
+        if asked is not None and truth.status is BrokerStatus.OPEN and order.is_live:
+            # The cancel did not arrive: it leaves again, as often as the order is asked about.
+            engine.hands.cancel(work.CancelOrder(order.order_id, asked), engine.now)
+
+    def _miss(self, order: Order) -> None:
+        """The broker proved that it has no such order."""
+        engine = self._engine
+        match work.missing(engine.book, order):
+            case work.Missing.GIVE_UP:
+                engine.report(
+                    ev.OrderAbandoned(
+                        at=engine.now, order_id=order.order_id, reason="absent at the broker"
+                    )
+                )
+            case work.Missing.SEND_AGAIN:
+                engine.hands.send_again(order, engine.now)
+            case work.Missing.CONTRADICTION:
+                self._contradict(
+                    order, f"the broker has lost order {order.order_id}, which it had accepted"
+                )
+            case work.Missing.NOTHING:
+                pass
+
+    def _contradict(self, order: Order, detail: str) -> None:
+        """Something only an operator can settle: record it and take no new risk."""
+        engine = self._engine
+        if engine.book.halted is None:
+            engine.hands.record(
+                ev.Discrepancy(at=engine.now, order_id=order.order_id, detail=detail)
+            )
+            self._halt(detail)
+
+    def _report_strangers(self, orders: Sequence[BrokerOrder]) -> None:
+        """Foreign orders are reported, never canceled; lost ones of our own stop new risk."""
+        engine = self._engine
+        for order in orders:
+            detail = (
+                f"the broker has an open order that this ledger does not know: {order.order_id}, "
+                f"{order.action} {text(order.qty)} {order.symbol}"
+            )
+            engine.hands.record(ev.Discrepancy(at=engine.now, order_id=None, detail=detail))
+            if order.order_id.startswith(engine.book.account + "-"):
+                self._halt(detail)
+
+    def _adopt(self, difference: reconcile.Difference) -> None:
+        """Shares that no order of ours explains.
+
+        Where we hold none of the symbol they get the owner `external` and a stop. Where they
+        contradict a position of ours, trading on the difference could open an opposite position:
+        an operator decides.
+        """
+        engine = self._engine
+        symbol, ours, theirs, price = difference
+        detail = f"the broker holds {text(theirs)} {symbol}, our fills make {text(ours)}"
+        hands, now = engine.hands, engine.now
+        if not ours and price > 0:
+            hands.record(ev.Discrepancy(at=now, order_id=None, detail=detail))
+            side = Side.LONG if theirs > 0 else Side.SHORT
+            hands.record(
+                ev.SharesAdopted(at=now, symbol=symbol, side=side, qty=abs(theirs), price=price)
+            )
+            self._protect_external(symbol)
+        elif engine.book.halted is None:
+            hands.record(ev.Discrepancy(at=now, order_id=None, detail=detail))
+            self._halt(detail)
+
+    def _protect_external(self, symbol: Symbol) -> None:
+        engine = self._engine
+        holding = engine.book.holding(EXTERNAL, symbol)
+        stop = adopted_stop(holding, engine.marks.get(symbol), self._stop_pct)
+        if stop is None:
+            raise CoreError(f"no stop can be set for {symbol} at {holding.avg_entry_price}")
+        engine.hands.record(
+            ev.StopSet(at=engine.now, strategy=EXTERNAL, symbol=symbol, price=stop)
+        )
+        engine.hands.settle(holding, engine.now)

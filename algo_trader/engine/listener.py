@@ -1,0 +1,125 @@
+"""What a broker's report leads to: facts, protection, breakers, and the strategy's own ears.
+
+The book settles what a report means for orders and positions; here stands what follows from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from algo_trader.core import events as ev
+from algo_trader.core.book import EXTERNAL, Book
+from algo_trader.core.errors import IllegalTransition
+from algo_trader.core.orders import Order, is_echo
+from algo_trader.core.types import Instant, Role, Symbol, text
+from algo_trader.engine import figures
+from algo_trader.engine.breakers import Breakers
+from algo_trader.engine.hands import Hands
+from algo_trader.engine.lane import Lane
+from algo_trader.engine.protect import adopted_stop
+
+STOP_PCT = Decimal("2.0")
+"""Default distance, in per cent, of the stop of shares that belong to no strategy."""
+
+
+class Listener:
+    """Hears reports. `pnl_moved` and `was_refused` tell the engine what its next minute must see:
+
+    that a fill has moved the day's figures, that a broker's refusal asks for another try.
+    """
+
+    __slots__ = (
+        "_book", "_breakers", "_hands", "_lane_of", "_marks", "pnl_moved", "stop_pct", "was_refused"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        book: Book,
+        marks: figures.Marks,
+        hands: Hands,
+        breakers: Breakers,
+        lane_of: Mapping[tuple[str, Symbol], Lane],
+    ) -> None:
+        self._book = book
+        self._marks = marks
+        self._hands = hands
+        self._breakers = breakers
+        self._lane_of = lane_of
+        self.pnl_moved = False
+        self.was_refused = False
+        self.stop_pct = STOP_PCT
+
+    def hear(self, report: ev.Report, now: Instant) -> None:
+        """Record a report and do what follows. An echo is nothing; an illegal one is recorded
+        as a Discrepancy.
+        """
+        order = self._book.orders.get(report.order_id)
+        if order is None:
+            self._object(report, f"unknown order: {report}")
+            return
+        if is_echo(order, report):
+            return
+        was_held = self._book.holdings[(order.strategy, order.request.symbol)].qty
+        try:
+            self._hands.record(report)
+        except IllegalTransition as error:
+            self._object(report, str(error))
+            return
+        self._follow(order, report, was_held=bool(was_held), now=now)
+
+    def _object(self, report: ev.Report, detail: str) -> None:
+        self._hands.record(ev.Discrepancy(at=report.at, order_id=report.order_id, detail=detail))
+
+    def _follow(
+        self, order: Order, report: ev.Report, *, was_held: bool, now: Instant
+    ) -> None:
+        key = (order.strategy, order.request.symbol)
+        holding = self._book.holdings[key]
+        lane = self._lane_of.get(key)
+        is_fill = isinstance(report, ev.OrderFilled)
+        if is_fill:
+            self.pnl_moved = True
+            if order.role is Role.ENTRY:
+                if holding.qty and holding.stop_price is None and order.stop_loss is not None:
+                    self._hands.record(
+                        ev.StopSet(
+                            at=report.at,
+                            strategy=order.strategy,
+                            symbol=order.request.symbol,
+                            price=order.stop_loss,
+                        )
+                    )
+            elif was_held and not holding.qty:
+                self._breakers.check_streak(report.at)
+        elif isinstance(report, ev.OrderRefused | ev.CancelRefused | ev.CancelUnanswered):
+            self.was_refused = True
+        if holding.is_active:
+            self._hands.settle(holding, now)
+        if isinstance(report, ev.OrderFilled):
+            self._halt_on_stray(order, report, now)
+        # The strategy hears of it last: whatever its own code does, the position is protected.
+        if lane is not None and holding.qty and not was_held:
+            lane.tell_opened()
+        elif lane is not None and was_held and not holding.qty:
+            lane.tell_closed(report.at)
+
+    def _halt_on_stray(self, order: Order, report: ev.OrderFilled, now: Instant) -> None:
+        """Shares that belong to no strategy of ours get a stop, and end all new risk until an
+        operator has looked.
+        """
+        symbol = order.request.symbol
+        stray = self._book.holdings.get((EXTERNAL, symbol))
+        if stray is None or not stray.qty:
+            return
+        if stray.stop_price is None:
+            stop = adopted_stop(stray, self._marks.get(symbol), self.stop_pct)
+            if stop is not None:
+                self._hands.record(
+                    ev.StopSet(at=report.at, strategy=EXTERNAL, symbol=symbol, price=stop)
+                )
+        if self._book.halted is None:
+            detail = f"{stray.side} {text(stray.qty)} {symbol} beyond our positions, by {report}"
+            self._object(report, detail)
+            self._hands.record(ev.Halted(at=report.at, reason=detail))
+        self._hands.settle(stray, now)

@@ -1,0 +1,89 @@
+"""What a broker says it has, against what we believe: the reports that are missing.
+
+Pure comparison. It decides nothing and believes the broker about the broker's own: executions,
+statuses and ids. What follows from a report is the engine's business, the same as if it had come
+by itself; so asking twice, or being cut short and asking again, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from algo_trader.core import events as ev
+from algo_trader.core.book import Book
+from algo_trader.core.orders import Order
+from algo_trader.core.ports import BrokerOrder, BrokerPosition, BrokerStatus
+from algo_trader.core.types import ZERO, Instant, Symbol, text
+
+
+class Difference(NamedTuple):
+    """Signed shares of a symbol by our fills, and at the broker at `price` on average."""
+
+    symbol: Symbol
+    ours: Decimal
+    theirs: Decimal
+    price: Decimal
+
+
+def missing_reports(order: Order, truth: BrokerOrder, now: Instant) -> list[ev.Report]:
+    """The reports that lead from our order to the broker's; empty if they agree."""
+    order_id = order.order_id
+    if truth.status is BrokerStatus.REJECTED:
+        detail = truth.detail or "rejected by the broker"
+        return [ev.OrderRefused(at=now, order_id=order_id, code=0, message=detail)]
+    found: list[ev.Report] = []
+    if order.broker_id is None:
+        found.append(ev.OrderAccepted(at=now, order_id=order_id, broker_id=truth.broker_id))
+    for done in truth.executions:
+        found.append(
+            ev.OrderFilled(
+                at=done.at,
+                order_id=order_id,
+                qty=done.qty,
+                price=done.price,
+                cum_qty=done.cum_qty,
+                commission=done.commission,
+                execution_id=done.execution_id,
+            )
+        )
+    if truth.status is BrokerStatus.CANCELED:
+        found.append(ev.OrderCanceled(at=now, order_id=order_id))
+    elif truth.status is BrokerStatus.EXPIRED:
+        found.append(ev.OrderExpired(at=now, order_id=order_id))
+    elif truth.status is BrokerStatus.REPLACED and truth.replaced_by is not None:
+        found.append(
+            ev.OrderReplaced(at=now, order_id=order_id, replaced_by=truth.replaced_by)
+        )
+    return found
+
+
+def contradiction(order: Order, truth: BrokerOrder) -> str | None:
+    """Why the broker's order cannot be the one we sent under that id, or None."""
+    request = order.request
+    for name, ours, theirs in (
+        ("symbol", request.symbol, truth.symbol),
+        ("action", request.action, truth.action),
+        ("qty", text(request.qty), text(truth.qty)),
+    ):
+        if ours != theirs:
+            return f"the broker's order {order.order_id} has {name} {theirs}, ours {ours}"
+    return None
+
+
+def position_differences(
+    book: Book, positions: Mapping[Symbol, BrokerPosition]
+) -> list[Difference]:
+    """Symbols in which the broker's shares are not the sum of ours, by symbol."""
+    ours: dict[Symbol, Decimal] = {}
+    for holding in book.active.values():
+        if holding.qty:
+            ours[holding.symbol] = ours.get(holding.symbol, ZERO) + holding.signed_qty
+    found = []
+    for symbol in sorted({*ours, *positions}):
+        held = positions.get(symbol)
+        theirs, price = (ZERO, ZERO) if held is None else (held.qty, held.avg_entry_price)
+        if theirs != ours.get(symbol, ZERO):
+            found.append(Difference(symbol, ours.get(symbol, ZERO), theirs, price))
+    return found

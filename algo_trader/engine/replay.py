@@ -1,0 +1,72 @@
+"""After a restart: what the engine would know if it had been there all along.
+
+Averages, open candles, marks and the state of the strategies are no facts; they are functions of
+the bars and of the fills on record, and are rebuilt here from both. Nothing that was decided is
+decided again: a strategy is shown the candles, its answers are not acted upon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from algo_trader.core.inputs import PastDay
+from algo_trader.core.types import Candle, Instant
+from algo_trader.engine.lane import Lane
+
+if TYPE_CHECKING:
+    from algo_trader.engine.engine import Engine
+
+
+def rebuild(engine: Engine, days: Sequence[PastDay], now: Instant) -> None:
+    """Show the engine the days before `now`, then do what the time away has left to be done."""
+    told: set[Lane] = set()
+    engine.now = now
+    for day in days:
+        session = day.session
+        is_present = session.opens_at <= now < session.closes_at
+        if is_present:
+            engine.open_session(session)
+        else:
+            for lane in engine.lanes:
+                lane.open_session(session)
+        _show_bars(engine, day, told, is_present=is_present)
+        if is_present:
+            engine.now = engine.wakes_at = now
+            engine.pass_time(now)
+    engine.settle_all()
+
+
+def _show_bars(engine: Engine, day: PastDay, told: set[Lane], *, is_present: bool) -> None:
+    lanes_on = {lane.symbol: [] for lane in engine.lanes}  # type: dict[str, list[Lane]]
+    for lane in engine.lanes:
+        lanes_on[lane.symbol].append(lane)
+    for bars in day.minutes:
+        for bar in bars:
+            engine.marks[bar.symbol] = bar.close
+            for lane in lanes_on.get(bar.symbol, ()):
+                if lane.builder.add(bar):
+                    _show_candles(lane, told, is_present)
+    if not is_present:
+        for lane in engine.lanes:
+            if lane.builder.close_window():
+                _show_candles(lane, told, is_present)
+
+
+def _show_candles(lane: Lane, told: set[Lane], is_present: bool) -> None:
+    for candle in lane.builder.ready:
+        lane.last_indicators = indicators = lane.indicators.update(candle)
+        lane.candles += 1
+        if _was_held(lane, candle):
+            if lane not in told:
+                told.add(lane)
+                lane.tell_opened()
+            lane.strategy.manage(candle, lane.position(), indicators)
+        elif is_present:
+            lane.strategy.signal(candle, indicators)
+    lane.builder.ready.clear()
+
+
+def _was_held(lane: Lane, candle: Candle) -> bool:
+    """Whether the position that is open now was open when the candle was looked at."""
+    return bool(lane.holding.qty) and candle.end > lane.holding.opened_at

@@ -1,0 +1,82 @@
+"""What is done by the wall clock, beside trading: the daily backup and the daily summary.
+
+Owns the schedule (APScheduler, in UTC). A job that fails is told and tried again the next day: it
+must not touch trading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from algo_trader.core.types import text
+from algo_trader.ledger.backup import backup_name, keep_last, partial_name, publish
+from algo_trader.runtime import Log
+from algo_trader.runtime.daemon import Daemon
+from algo_trader.runtime.paths import AccountFolder
+
+BACKUPS_KEPT = 14
+DAILY_UTC = (22, 15)
+"""Hour and minute: after the close of the exchange, summer and winter."""
+
+
+class Housekeeping:
+    """The jobs of one account; `run` keeps them going until it is cancelled."""
+
+    def __init__(self, daemon: Daemon, folder: AccountFolder, log: Log) -> None:
+        self._daemon = daemon
+        self._folder = folder
+        self._log = log
+
+    async def run(self) -> None:
+        """Start the schedule and wait."""
+        scheduler = AsyncIOScheduler(timezone=UTC)
+        hour, minute = DAILY_UTC
+        for number, job in enumerate((self.back_up, self.summarise)):
+            trigger = CronTrigger(hour=hour, minute=minute + number, timezone=UTC)
+            scheduler.add_job(
+                self._guarded(job), trigger, id=job.__name__, coalesce=True, misfire_grace_time=3600
+            )
+        scheduler.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            scheduler.shutdown(wait=False)
+
+    async def back_up(self) -> None:
+        """A verified copy of the ledger; the oldest beyond BACKUPS_KEPT are deleted."""
+        folder = self._folder.backups
+        folder.mkdir(mode=0o700, exist_ok=True)
+        target = folder / backup_name("trading", datetime.now(UTC))
+        partial = partial_name(target)
+        await self._daemon.parts.writer.run(lambda ledger: ledger.snapshot(partial))
+        await asyncio.to_thread(publish, partial, target)
+        gone = await asyncio.to_thread(keep_last, folder, "trading", BACKUPS_KEPT)
+        self._log("backed_up", file=str(target), deleted=len(gone))
+
+    async def summarise(self) -> None:
+        """The day in one line."""
+        book = self._daemon.engine.book
+        self._log(
+            "daily_summary",
+            session=None if book.session is None else book.session.isoformat(),
+            trades=len(book.trades_today),
+            realized=text(book.realized_today),
+            cash=text(book.cash),
+            positions=book.positions,
+            facts=self._daemon.pump.facts_recorded,
+        )
+
+    def _guarded(self, job: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            try:
+                await job()
+            except Exception as error:  # noqa: BLE001 - told, and tried again tomorrow.
+                self._log("housekeeping_failed", level="error", error=error)
+
+        run.__name__ = getattr(job, "__name__", "job")
+        return run

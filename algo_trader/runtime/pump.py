@@ -1,0 +1,291 @@
+"""The pump: the only task that records and acts.
+
+Inputs come through one bounded inbox. A step takes all that waits, lets the engine answer, commits
+the facts of the step in one transaction and only then sends its commands: record, then act. At most
+one command is in flight per order, each with a timeout. Silence is never a refusal: what has no
+answer is recorded as unknown and looked up at the broker until the broker has told.
+
+With `is_lockstep` (virtual time) the next candle waits until every answer to the one before was
+fed, and `settled` lets the market's clock wait for it; live time waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from algo_trader.core import events as ev
+from algo_trader.core import work
+from algo_trader.core.errors import AlgoTraderError, BrokerError, CoreError, Unavailable
+from algo_trader.core.inputs import Input, Minute, Reports, Truths
+from algo_trader.core.ports import Broker
+from algo_trader.core.types import ClientOrderId, Role
+from algo_trader.engine.engine import Engine
+from algo_trader.engine.hands import Step
+from algo_trader.engine.intake import Intake
+from algo_trader.runtime.lookups import Lookups
+
+DOUBTFUL = (ev.OutcomeUnknown, ev.CancelUnanswered, ev.CancelRefused, ev.OrderAccepted)
+"""Facts after which an order may have to be asked about (work.unanswered says which)."""
+
+Append: TypeAlias = Callable[[Sequence[ev.Fact]], Awaitable[None]]
+Tell: TypeAlias = Callable[[Sequence[ev.Fact]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PumpTerms:
+    """How the pump deals with a broker.
+
+    `command_timeout_s` seconds of silence make an outcome unknown. `settle_s` is the longest life a
+    request can have: only after it is the broker's "no such order" believed.
+    """
+
+    is_lockstep: bool
+    command_timeout_s: float = 10.0
+    settle_s: float = 30.0
+    inbox_capacity: int = 10_000
+
+
+class InboxFull(CoreError):
+    """The pump cannot keep up: going on would trade on the past."""
+
+
+class Pump:
+    """Feeds one engine, keeps its facts, carries out its commands.
+
+    `facts_recorded` counts facts of this process; `commit_s` and `decision_s` hold the latest
+    durations, in seconds, of commits and from a minute's arrival to an order's leaving.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        intake: Intake,
+        broker: Broker,
+        append: Append,
+        terms: PumpTerms,
+        tell: Tell,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.engine = engine
+        self.terms = terms
+        self.facts_recorded = 0
+        self.commit_s: deque[float] = deque(maxlen=1000)
+        self.decision_s: deque[float] = deque(maxlen=1000)
+        self._intake = intake
+        self._broker = broker
+        self._append = append
+        self._tell = tell
+        self._inbox: asyncio.Queue[Input] = asyncio.Queue(terms.inbox_capacity)
+        self._facts: list[ev.Fact] = []
+        self._commands: list[ev.Command] = []
+        self._in_flight: dict[ClientOrderId, asyncio.Task[None]] = {}
+        self._behind: list[ev.Command] = []
+        self._lookups = Lookups(terms.settle_s, clock)
+        self._idle = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._minute_at = 0.0
+
+    # -- the way in --
+
+    def put(self, item: Input) -> None:
+        """Hand over an input; InboxFull if too many wait."""
+        self._idle.clear()
+        try:
+            self._inbox.put_nowait(item)
+        except asyncio.QueueFull:
+            raise InboxFull(
+                f"{self.terms.inbox_capacity} inputs wait for the pump: it has fallen behind"
+            ) from None
+
+    async def settled(self) -> None:
+        """Return when every input was processed and no command is in flight."""
+        while not self._is_settled():
+            self._idle.clear()
+            await self._idle.wait()
+
+    @property
+    def in_flight(self) -> list[ClientOrderId]:
+        """Orders that wait for an answer of the broker at this moment."""
+        return list(self._in_flight)
+
+    # -- the loop --
+
+    async def run(self) -> None:
+        """Until cancelled, or until something fails that must end the process."""
+        try:
+            while True:
+                item = await self._inbox.get()
+                if self._failure is not None:
+                    raise self._failure
+                self._take(item)
+                while not self._inbox.empty():
+                    self._take(self._inbox.get_nowait())
+                await self._work_off()
+        finally:
+            for task in set(self._in_flight.values()):
+                task.cancel()
+
+    def _take(self, item: Input) -> None:
+        if isinstance(item, Minute):
+            self._minute_at = time.perf_counter()
+        self._gather(self._intake.take(item))
+
+    def _gather(self, step: Step) -> None:
+        self._facts += step.facts
+        self._commands += step.commands
+
+    async def _work_off(self) -> None:
+        """Due candles, the step's facts, its commands; until only answers are awaited."""
+        engine = self.engine
+        while True:
+            self._decide()
+            if self._facts:
+                await self._record()
+            for command in self._commands:
+                self._send(command)
+            self._commands = []
+            if not engine.due or (self.terms.is_lockstep and self._in_flight):
+                break
+        if self._facts:
+            raise CoreError("facts of a step were left behind")
+        if self._is_settled():
+            if engine.has_line:
+                engine.settled()
+            self._idle.set()
+
+    def _decide(self) -> None:
+        engine, is_lockstep = self.engine, self.terms.is_lockstep
+        while True:
+            is_waiting = is_lockstep and (self._commands or self._in_flight)
+            if engine.has_line and not is_waiting:
+                engine.settled()
+            if is_waiting or not engine.due:
+                return
+            self._gather(engine.on_candle_due())
+
+    async def _record(self) -> None:
+        facts, self._facts = self._facts, []
+        began = time.perf_counter()
+        await self._append(facts)
+        self.commit_s.append(time.perf_counter() - began)
+        self.facts_recorded += len(facts)
+        self._tell(facts)
+        if any(isinstance(fact, DOUBTFUL) for fact in facts):
+            self.look_up()
+
+    def _is_settled(self) -> bool:
+        return self._inbox.empty() and not (
+            self._in_flight or self._facts or self._commands or self.engine.due
+        )
+
+    # -- the way out --
+
+    def _send(self, command: ev.Command) -> None:
+        """Send a command, or let it wait until the order's last one has its answer."""
+        if self._failure is not None:
+            return  # Nothing leaves after what must end the process.
+        ids = _orders_of(command)
+        waiting = {order_id for other in self._behind for order_id in _orders_of(other)}
+        if any(order_id in self._in_flight or order_id in waiting for order_id in ids):
+            self._behind.append(command)
+            return
+        if isinstance(command, ev.Submit):
+            self.decision_s.append(time.perf_counter() - self._minute_at)
+        if not isinstance(command, ev.Cancel):
+            self._lookups.begin_anew(command.request.order_id)
+        self._start(ids, self._carry_out(command))
+
+    def _start(self, ids: Sequence[ClientOrderId], asking: Awaitable[Input | None]) -> None:
+        task = asyncio.create_task(self._ask(ids, asking))
+        for order_id in ids:
+            self._in_flight[order_id] = task
+
+    async def _ask(self, ids: Sequence[ClientOrderId], asking: Awaitable[Input | None]) -> None:
+        """Wait for an answer, free the orders it belongs to, hand it in."""
+        answer: Input | None = None
+        try:
+            answer = await asking
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the pump ends with it.
+            self._failure = error
+        finally:
+            for order_id in ids:
+                self._in_flight.pop(order_id, None)
+        try:
+            self.put(answer if answer is not None else Reports(()))
+        except InboxFull as error:
+            self._failure = error  # The pump meets it at the next of all that waits.
+        behind, self._behind = self._behind, []
+        for command in behind:
+            self._send(command)
+
+    async def _carry_out(self, command: ev.Command) -> Input:
+        now = self.engine.now
+        try:
+            async with asyncio.timeout(self.terms.command_timeout_s):
+                return Reports(await self._broker.execute(command))
+        except Unavailable as error:
+            return Reports(self._not_sent(command, str(error)))
+        except TimeoutError:
+            detail = f"no answer within {self.terms.command_timeout_s:g} s"
+            return Reports((_unanswered(command, now, detail),))
+        except BrokerError as error:
+            return Reports((_unanswered(command, now, str(error)),))
+        except AlgoTraderError:
+            raise  # Storage or a broken invariant of our own: no word about the order.
+        except Exception as error:  # noqa: BLE001 - after a send, any other error is silence.
+            detail = f"{type(error).__name__}: {error}"
+            return Reports((_unanswered(command, now, detail),))
+
+    def _not_sent(self, command: ev.Command, detail: str) -> Sequence[ev.Report]:
+        """Nothing left: an entry is given up, a reducing order is tried again by way of unknown."""
+        if isinstance(command, ev.Submit):
+            order = self.engine.book.order(command.request.order_id)
+            if order.role is Role.ENTRY:
+                return (
+                    ev.OrderAbandoned(
+                        at=self.engine.now, order_id=order.order_id, reason=f"not sent: {detail}"
+                    ),
+                )
+        return (_unanswered(command, self.engine.now, detail),)
+
+    # -- what has no answer --
+
+    def look_up(self) -> None:
+        """Ask the broker about every order whose answer is missing, each in its own time."""
+        busy = set(self._in_flight)
+        for command in (*self._commands, *self._behind):
+            busy.update(_orders_of(command))  # Recorded, but not on its way yet.
+        missing = work.unanswered(self.engine.book)
+        for order in self._lookups.due(missing, busy):
+            self._start((order.order_id,), self._look_up(order.order_id))
+
+    async def _look_up(self, order_id: ClientOrderId) -> Input | None:
+        try:
+            async with asyncio.timeout(self.terms.command_timeout_s):
+                truth = await self._broker.order(order_id)
+        except (BrokerError, TimeoutError):
+            return None  # Asked again at a later heartbeat.
+        if truth is None and not self._lookups.is_proof(order_id):
+            return None
+        return Truths({order_id: truth})
+
+
+def _orders_of(command: ev.Command) -> tuple[ClientOrderId, ...]:
+    if isinstance(command, ev.Submit):
+        return (command.request.order_id,)
+    if isinstance(command, ev.Cancel):
+        return (command.order_id,)
+    return (command.order_id, command.request.order_id)
+
+
+def _unanswered(command: ev.Command, now: int, detail: str) -> ev.Report:
+    if isinstance(command, ev.Cancel):
+        return ev.CancelUnanswered(at=now, order_id=command.order_id, detail=detail)
+    return ev.OutcomeUnknown(at=now, order_id=command.request.order_id, detail=detail)

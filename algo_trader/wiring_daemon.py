@@ -1,0 +1,108 @@
+"""The composition root of the daemon: a broker, its market, the ledger and an engine, joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from algo_trader.brokers.embedded.exchange import EmbeddedExchange, ExchangeSetup
+from algo_trader.config import Settings
+from algo_trader.core.book import Book
+from algo_trader.core.inputs import PastDay
+from algo_trader.core.types import Symbol
+from algo_trader.engine.engine import Engine
+from algo_trader.engine.intake import Intake
+from algo_trader.engine.lane import Lane
+from algo_trader.feeds.tape import TapeDay
+from algo_trader.ledger.ledger import Ledger
+from algo_trader.ledger.writer import Writer
+from algo_trader.runtime import Log
+from algo_trader.runtime.daemon import Daemon, Narrate, Parts
+from algo_trader.runtime.pace import Pace
+from algo_trader.runtime.pump import PumpTerms
+from algo_trader.strategies import Strategy
+from algo_trader.wiring import wire_engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trading:
+    """What is traded: a strategy by name, made with these parameters, on these symbols."""
+
+    name: str
+    cls: type[Strategy]
+    parameters: dict[str, Any]
+    symbols: Sequence[Symbol]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What the embedded exchange replays, and how fast; `speed` None waits for nothing."""
+
+    account: str
+    history: Sequence[TapeDay]
+    period: Sequence[TapeDay]
+    fingerprint: str
+    speed: float | None
+    exit_at_end: bool
+
+
+def wire_embedded(
+    settings: Settings,
+    trading: Trading,
+    replay: Replay,
+    *,
+    exchange_file: Path,
+    ledger_file: Path,
+    log: Log,
+    narrate: Narrate,
+) -> tuple[Daemon, Callable[[], None]]:
+    """The daemon on the embedded exchange, and what closes the exchange's books.
+
+    Raises what opening them does: ExchangeRefused, ExchangeLocked, StorageFailure.
+    """
+    lanes: list[Lane] = []
+    pace = Pace(replay.speed, lambda: all(lane.is_warm for lane in lanes))
+    exchange = EmbeddedExchange.open(
+        exchange_file,
+        ExchangeSetup(
+            account_id=replay.account,
+            cash=settings.embedded.initial_cash,
+            fingerprint=replay.fingerprint,
+            history=[PastDay(day.session, day.minutes) for day in replay.history],
+            period=[PastDay(day.session, day.minutes) for day in replay.period],
+            costs=settings.cost_model(),
+            rules=settings.venue_rules(),
+            latency_s=settings.embedded.latency_ms / 1000,
+            pace=pace.minute,
+            exit_at_end=replay.exit_at_end,
+        ),
+    )
+
+    def make_engine(book: Book) -> Engine:
+        engine = wire_engine(
+            book,
+            settings,
+            name=trading.name,
+            cls=trading.cls,
+            parameters=trading.parameters,
+            symbols=trading.symbols,
+            sink=None,
+        )
+        lanes.extend(engine.lanes)
+        return engine
+
+    parts = Parts(
+        broker_name="embedded",
+        broker=exchange,
+        market=exchange,
+        writer=Writer(lambda: Ledger.open(ledger_file)),
+        make_engine=make_engine,
+        make_intake=lambda engine: Intake(engine, settings.reconcile.stop_pct),
+        terms=PumpTerms(is_lockstep=True, settle_s=0),
+        ends_with_market=replay.exit_at_end,
+        log=log,
+        narrate=narrate,
+    )
+    return Daemon(parts), exchange.close

@@ -1,0 +1,330 @@
+"""What every broker behind the port keeps to, whatever is behind it.
+
+Each implementation brings a Desk: an account of 10,000 dollars and a market that trades AA at the
+prices of PRICES, minute by minute. The tests know no more than that and the port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from algo_trader.brokers.embedded.exchange import EmbeddedExchange, ExchangeSetup
+from algo_trader.core.broker import BrokerOrder, BrokerStatus
+from algo_trader.core.errors import Unanswered
+from algo_trader.core.events import (
+    Cancel,
+    CancelRefused,
+    Command,
+    OrderAccepted,
+    OrderCanceled,
+    OrderFilled,
+    OrderRefused,
+    OrderReplaced,
+    OrderRequest,
+    Replace,
+    Report,
+    Submit,
+)
+from algo_trader.core.inputs import Input, Minute, Reports
+from algo_trader.core.ports import Broker, PastDay
+from algo_trader.core.types import (
+    MINUTE,
+    Action,
+    Bar,
+    ClientOrderId,
+    OrderType,
+    Session,
+    TimeInForce,
+    utc,
+)
+from algo_trader.venue.costs import Costs
+from algo_trader.venue.rules import VenueRules
+
+BUY, SELL = Action.BUY, Action.SELL
+MARKET, LIMIT, STOP = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP
+OPENS_AT = 1_704_205_800
+PRICES = ("10", "10", "8", "12")
+
+Result = TypeVar("Result")
+Deed = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Desk(ABC):
+    """A broker and the market it trades on, driven minute by minute."""
+
+    broker: Broker
+    told: list[Report]
+    """What the broker told unasked."""
+
+    @abstractmethod
+    def play(self, *deeds: Deed) -> None:
+        """Do the first deed at PRICES[0], the second at PRICES[1] and so on; end after the last."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what it holds."""
+
+    def ask(self, question: Coroutine[Any, Any, Result]) -> Result:
+        """The answer to a question asked between two plays."""
+        return asyncio.run(question)
+
+
+class EmbeddedDesk(Desk):
+    """The embedded exchange; every fill is partial, so that an order has several executions."""
+
+    def __init__(self, folder: Path) -> None:
+        bars = [(still(index, Decimal(price)),) for index, price in enumerate(PRICES)]
+        session = Session(utc(OPENS_AT).date(), OPENS_AT, OPENS_AT + MINUTE * len(bars))
+        setup = ExchangeSetup(
+            account_id="contract",
+            cash=Decimal(10_000),
+            fingerprint="f",
+            period=[PastDay(session, bars)],
+            costs=Costs(slippage_per_share=Decimal(0)),
+            rules=VenueRules(partial_fill_pct=100),
+        )
+        self.exchange = EmbeddedExchange.open(folder / "exchange.db", setup)
+        self.broker = self.exchange
+        self.told = []
+        self._deeds: list[Deed] = []
+        self._waiting: list[Input] = []
+
+    def play(self, *deeds: Deed) -> None:
+        """Replay all the bars."""
+        self._deeds = list(deeds)
+        asyncio.run(self.exchange.run(self))
+
+    def close(self) -> None:
+        """Close the file."""
+        self.exchange.close()
+
+    def put(self, item: Input) -> None:
+        """Keep an input."""
+        self._waiting.append(item)
+
+    async def settled(self) -> None:
+        """Handle what was put."""
+        while self._waiting:
+            item = self._waiting.pop(0)
+            if isinstance(item, Reports):
+                self.told += item.reports
+            elif isinstance(item, Minute) and self._deeds:
+                await self._deeds.pop(0)()
+
+
+@pytest.fixture(params=[EmbeddedDesk])
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+    """Each broker in turn."""
+    made: Desk = request.param(tmp_path)
+    yield made
+    made.close()
+
+
+def still(minute: int, price: Decimal) -> Bar:
+    """A minute at one price."""
+    return Bar("AA", OPENS_AT + MINUTE * minute, price, price, price, price, 100)
+
+
+def order(
+    key: str,
+    action: Action,
+    kind: OrderType,
+    price: str | None = None,
+    qty: str = "10",
+    lasts: TimeInForce = TimeInForce.GTC,
+) -> OrderRequest:
+    """An order of AA in one line."""
+    worth = None if price is None else Decimal(price)
+    limit, stop = (worth, None) if kind is LIMIT else (None, worth)
+    return OrderRequest(ClientOrderId(key), "AA", action, kind, lasts, Decimal(qty), limit, stop)
+
+
+async def sent(desk: Desk, *commands: Command) -> list[Report]:
+    """Every answer to the commands, in order."""
+    answers: list[Report] = []
+    for command in commands:
+        answers += await desk.broker.execute(command)
+    return answers
+
+
+async def found(desk: Desk, key: str) -> BrokerOrder:
+    """An order that must be there; it is the same alone and among the others."""
+    one = await desk.broker.order(ClientOrderId(key))
+    assert one is not None
+    assert one in await desk.broker.orders([ClientOrderId(key)])
+    return one
+
+
+def kinds(reports: Sequence[Report]) -> list[type]:
+    """The kinds of some reports."""
+    return [type(report) for report in reports]
+
+
+def test_what_it_never_had(desk: Desk) -> None:
+    """Goal: an unknown order is None and absent from the list, a new account has nothing.
+
+    Method: ask before anything was sent.
+    """
+    never = ClientOrderId("never")
+    assert desk.ask(desk.broker.order(never)) is None
+    assert list(desk.ask(desk.broker.orders([never]))) == []
+    assert dict(desk.ask(desk.broker.positions())) == {}
+    account = desk.ask(desk.broker.account())
+    assert account.account
+    assert account.cash == account.buying_power == 10_000
+
+
+def test_an_accepted_order_is_open(desk: Desk) -> None:
+    """Goal: accepted under the broker's own id, then listed as open without being asked for.
+
+    Method: an order that cannot fill.
+    """
+
+    async def deed() -> None:
+        request = order("a", BUY, LIMIT, "5", "7")
+        (accepted,) = await sent(desk, Submit(request))
+        assert isinstance(accepted, OrderAccepted)
+        one = await found(desk, "a")
+        assert (one.order_id, one.broker_id) == ("a", accepted.broker_id)
+        assert (one.symbol, one.action, int(one.qty)) == ("AA", BUY, 7)
+        assert (one.status, one.executions) == (BrokerStatus.OPEN, ())
+        assert list(await desk.broker.orders(())) == [one]
+        account = await desk.broker.account()
+        assert account.cash == 10_000
+        assert account.buying_power == 9_965
+
+    desk.play(deed)
+
+
+@pytest.mark.parametrize("price", ["5", "10"])
+def test_the_same_id_twice_is_unanswered(desk: Desk, price: str) -> None:
+    """Goal: a second order under an id that was accepted is not made, and not refused either: it
+    may be the first one, sent again. Method: while it is open, and after it has ended.
+    """
+
+    async def twice() -> None:
+        request = order("a", BUY, LIMIT, price)
+        await sent(desk, Submit(request))
+        before = await found(desk, "a")
+        with pytest.raises(Unanswered):
+            await sent(desk, Submit(request))
+        assert await found(desk, "a") == before
+        await sent(desk, Cancel(ClientOrderId("a")))
+        with pytest.raises(Unanswered):
+            await sent(desk, Submit(request))
+        assert (await found(desk, "a")).status is BrokerStatus.CANCELED
+
+    desk.play(twice)
+    assert desk.told == []
+
+
+def test_a_cancel_counts_once(desk: Desk) -> None:
+    """Goal: the second cancel is refused, as is one of a stranger; the order stays canceled."""
+
+    async def deed() -> None:
+        key = ClientOrderId("a")
+        await sent(desk, Submit(order("a", BUY, LIMIT, "5")))
+        assert kinds(await sent(desk, Cancel(key))) == [OrderCanceled]
+        assert kinds(await sent(desk, Cancel(key))) == [CancelRefused]
+        assert kinds(await sent(desk, Cancel(ClientOrderId("never")))) == [CancelRefused]
+        assert (await found(desk, "a")).status is BrokerStatus.CANCELED
+        assert list(await desk.broker.orders(())) == []
+
+    desk.play(deed)
+
+
+def test_executions_ascend(desk: Desk) -> None:
+    """Goal: a filled order lists what was reported, with ascending cumulative quantities; position
+    and cash are their sum. Method: four shares in parts, over three minutes.
+    """
+    answers: list[Report] = []
+
+    async def deed() -> None:
+        answers.extend(await sent(desk, Submit(order("a", BUY, MARKET, qty="4"))))
+
+    desk.play(deed)
+    one = desk.ask(found(desk, "a"))
+    assert one.status is BrokerStatus.FILLED
+    fills = [each for each in [*answers, *desk.told] if isinstance(each, OrderFilled)]
+    assert len(fills) > 1
+    keys = [(each.at, each.qty, each.price, each.cum_qty, each.commission) for each in fills]
+    assert [tuple(each)[:5] for each in one.executions] == keys
+    cums = [each.cum_qty for each in one.executions]
+    assert cums == sorted(set(cums))
+    assert cums[-1] == one.qty == sum(each.qty for each in one.executions)
+    position = desk.ask(desk.broker.positions())["AA"]
+    paid = sum((each.qty * each.price for each in fills), start=Decimal(0))
+    assert position == ("AA", Decimal(4), paid / 4)
+    assert desk.ask(desk.broker.account()).cash == 10_000 - paid
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        order("a", BUY, LIMIT, "5", "0"),
+        order("a", BUY, STOP, None),
+        order("a", BUY, LIMIT, "5.005"),
+        order("a", BUY, LIMIT, "5", "5000"),
+    ],
+)
+def test_a_refusal_leaves_nothing(desk: Desk, request_: OrderRequest) -> None:
+    """Goal: one report with code and text, no order, nothing reserved; the id is still free."""
+
+    async def deed() -> None:
+        (refused,) = await sent(desk, Submit(request_))
+        assert isinstance(refused, OrderRefused)
+        assert refused.order_id == "a"
+        assert refused.code
+        assert refused.message
+        assert await desk.broker.order(ClientOrderId("a")) is None
+        assert (await desk.broker.account()).buying_power == 10_000
+        assert kinds(await sent(desk, Submit(order("a", BUY, LIMIT, "5")))) == [OrderAccepted]
+
+    desk.play(deed)
+
+
+def test_a_replaced_order_names_its_successor(desk: Desk) -> None:
+    """Goal: the old order ends, the new one is open in its place; a refused replace moves nothing.
+
+    Method: a stop that is moved twice, the second time beyond reason.
+    """
+
+    async def deed() -> None:
+        await sent(desk, Submit(order("old", BUY, STOP, "20")))
+        moved = Replace(ClientOrderId("old"), order("new", BUY, STOP, "30"))
+        assert kinds(await sent(desk, moved)) == [OrderReplaced, OrderAccepted]
+        old = await found(desk, "old")
+        assert (old.status, old.replaced_by) == (BrokerStatus.REPLACED, "new")
+        with pytest.raises(Unanswered):
+            await sent(desk, moved)
+        bad = Replace(ClientOrderId("new"), order("bad", BUY, STOP, "30", "0"))
+        assert kinds(await sent(desk, bad)) == [OrderRefused]
+        assert await desk.broker.order(ClientOrderId("bad")) is None
+        assert [each.order_id for each in await desk.broker.orders(())] == ["new"]
+
+    desk.play(deed)
+
+
+def test_a_short_position_is_negative(desk: Desk) -> None:
+    """Goal: shares sold short are below zero with the price they were sold at; flat is absent.
+
+    Method: sell a share, then buy it back.
+    """
+
+    async def sell() -> None:
+        await sent(desk, Submit(order("s", SELL, MARKET, qty="1")))
+        assert (await desk.broker.positions())["AA"] == ("AA", Decimal(-1), Decimal(10))
+
+    async def cover() -> None:
+        await sent(desk, Submit(order("c", BUY, MARKET, qty="1")))
+        assert dict(await desk.broker.positions()) == {}
+
+    desk.play(sell, cover)
+    assert desk.ask(desk.broker.account()).cash == 10_000
