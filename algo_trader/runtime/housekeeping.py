@@ -1,4 +1,4 @@
-"""What is done by the wall clock, beside trading: the daily backup and the daily summary.
+"""What is done by the wall clock, beside trading: the daily backup, summary and table of sessions.
 
 Owns the schedule (APScheduler, in UTC). A job that fails is told and tried again the next day: it
 must not touch trading.
@@ -27,19 +27,26 @@ DAILY_UTC = (22, 15)
 class Housekeeping:
     """The jobs of one account; `run` keeps them going until it is cancelled."""
 
-    def __init__(self, daemon: Daemon, folder: AccountFolder, log: Log) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        folder: AccountFolder,
+        log: Log,
+        refresh_sessions: Callable[[], object],
+    ) -> None:
         self._daemon = daemon
         self._folder = folder
         self._log = log
+        self._refresh_sessions = refresh_sessions
 
     async def run(self) -> None:
         """Start the schedule and wait."""
         scheduler = AsyncIOScheduler(timezone=UTC)
         hour, minute = DAILY_UTC
-        for number, job in enumerate((self.back_up, self.summarise)):
+        for number, job in enumerate((self.back_up, self.summarise, self.renew_sessions)):
             trigger = CronTrigger(hour=hour, minute=minute + number, timezone=UTC)
             scheduler.add_job(
-                self._guarded(job), trigger, id=job.__name__, coalesce=True, misfire_grace_time=3600
+                self.guarded(job), trigger, id=job.__name__, coalesce=True, misfire_grace_time=3600
             )
         scheduler.start()
         try:
@@ -71,7 +78,13 @@ class Housekeeping:
             facts=self._daemon.pump.facts_recorded,
         )
 
-    def _guarded(self, job: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def renew_sessions(self) -> None:
+        """The table of sessions reaches far enough ahead for the next start, on its own thread."""
+        await asyncio.to_thread(self._refresh_sessions)
+
+    def guarded(self, job: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """The job as the schedule runs it: whatever it raises is told, and goes no further."""
+
         async def run() -> None:
             try:
                 await job()

@@ -56,6 +56,12 @@ class Lookups:
         """The order's request leaves once more: it has a whole life before it."""
         self._open.pop(order_id, None)
 
+    def hurry(self, order_id: ClientOrderId) -> None:
+        """Something new was heard of the order: ask at once, and often again for a while."""
+        entry = self._open.get(order_id)
+        if entry is not None:
+            entry.next_at, entry.pause_s = self._clock(), FIRST_PAUSE_S
+
     def is_proof(self, order_id: ClientOrderId) -> bool:
         """Whether the broker's "no such order" can be believed, by when it was asked."""
         entry = self._open.get(order_id)

@@ -175,7 +175,10 @@ class Pump:
         self.commit_s.append(time.perf_counter() - began)
         self.facts_recorded += len(facts)
         self._tell(facts)
-        if any(isinstance(fact, DOUBTFUL) for fact in facts):
+        doubtful = [fact.order_id for fact in facts if isinstance(fact, DOUBTFUL)]
+        for order_id in doubtful:
+            self._lookups.hurry(order_id)
+        if doubtful:
             self.look_up()
 
     def _is_settled(self) -> bool:

@@ -6,3 +6,4 @@ Account, orders, fills and virtual time lie in a file of their own, durable like
 from algo_trader.brokers.embedded.errors import ExchangeLocked as ExchangeLocked
 from algo_trader.brokers.embedded.errors import ExchangeRefused as ExchangeRefused
 from algo_trader.brokers.embedded.exchange import EmbeddedExchange as EmbeddedExchange
+from algo_trader.brokers.embedded.exchange import ExchangeSetup as ExchangeSetup

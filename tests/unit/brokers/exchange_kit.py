@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -13,6 +13,7 @@ from algo_trader.brokers.embedded.books import Books, Place
 from algo_trader.brokers.embedded.exchange import EmbeddedExchange, ExchangeSetup
 from algo_trader.brokers.embedded.file import connect
 from algo_trader.core.events import (
+    Command,
     OrderAccepted,
     OrderFilled,
     OrderReplaced,
@@ -239,7 +240,9 @@ def setup(*period: PastDay, **more: Any) -> ExchangeSetup:
     return ExchangeSetup(**usual | {"period": period} | more)
 
 
-async def play(exchange: EmbeddedExchange, script: dict[str, list[Any]] | None = None) -> Tray:
+async def play(
+    exchange: EmbeddedExchange, script: Mapping[str, Sequence[Command]] | None = None
+) -> Tray:
     """Run to the end; each command of the script is sent when the input of that word comes."""
     waiting = dict(script or {})
 

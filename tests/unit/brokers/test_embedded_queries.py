@@ -129,7 +129,7 @@ def test_queries(tmp_path: Path, name: str) -> None:
     period = day(0, "AA 10 10 10 10; BB 20 20 20 20", "AA 12 12 12 12; BB 18 18 18 18")
     terms = setup(period, costs=COSTS)
     exchange = EmbeddedExchange.open(tmp_path / "x.db", terms)
-    script: dict[str, list[Any]] = {
+    script = {
         f"minute 0:0{index} 2": commands for index, commands in enumerate(case.commands)
     }
     done(play(exchange, script))

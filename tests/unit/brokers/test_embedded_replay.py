@@ -33,6 +33,7 @@ from algo_trader.core.book import Book
 from algo_trader.core.events import Report
 from algo_trader.core.inputs import Clock, CloseAll, Input, Minute, Reports, SessionOpens
 from algo_trader.core.pnl import Trade
+from algo_trader.core.ports import Market
 from algo_trader.core.types import Candle, Side
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.hands import Step
@@ -127,11 +128,12 @@ def test_virtual_time_and_the_past(path: Path) -> None:
     history = day(0, "AA 9 9 9 9", "")
     period = (day(1, "AA 10 10 10 10", "", "AA 10 11 10 11"), day(2, "AA 10 10 10 10"))
     exchange = EmbeddedExchange.open(path, setup(*period, history=[history]))
+    market: Market = exchange
     noted = []
 
     async def handle(item: Input) -> None:
-        played = " ".join(str(len(past.minutes)) for past in exchange.past())
-        noted.append(f"{word(item)} | {clock(exchange.now)} | {played}")
+        played = " ".join(str(len(past.minutes)) for past in market.past())
+        noted.append(f"{word(item)} | {clock(market.now)} | {played}")
         if word(item) == "minute 1:00 1":
             await exchange.execute(submit("a", BUY, STOP, "10.50"))
             await exchange.execute(submit("x", BUY, STOP, "20"))
