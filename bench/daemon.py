@@ -155,8 +155,8 @@ async def replay(
     from algo_trader.ledger import migrate
     from algo_trader.runtime.supervisor import Kind, Supervisor
     from algo_trader.strategies import Velez
-    from algo_trader.wiring import strategy_parameters
-    from algo_trader.wiring_daemon import Replay, Trading, wire_embedded
+    from algo_trader.wiring.daemon import Replay, wire_embedded
+    from algo_trader.wiring.trading import Trading, strategy_parameters
 
     chosen = Settings(**settings)
     sessions = load_sessions(None, today=datetime.now(UTC).date())

@@ -19,7 +19,8 @@ from algo_trader.feeds.bars import load_bars
 from algo_trader.feeds.calendar import load_sessions
 from algo_trader.feeds.tape import build_tape
 from algo_trader.strategies import Velez
-from algo_trader.wiring import strategy_parameters, wire_backtest
+from algo_trader.wiring.backtest import wire_backtest
+from algo_trader.wiring.trading import Trading, strategy_parameters
 
 
 def run_ours(parquet_paths: Sequence[Path], symbols: Sequence[str]) -> tuple[int, float, int]:
@@ -30,15 +31,13 @@ def run_ours(parquet_paths: Sequence[Path], symbols: Sequence[str]) -> tuple[int
     """
     sessions = load_sessions(None, today=datetime.now(UTC).date())
     tape = build_tape(load_bars(parquet_paths, symbols).bars, sessions)
-    runner = wire_backtest(
-        Settings(),
+    trading = Trading(
         name="velez",
         cls=Velez,
         parameters=strategy_parameters(Velez, Settings(), {}),
         symbols=sorted(symbols),
-        capital=Decimal(25_000),
-        sink=None,
     )
+    runner = wire_backtest(Settings(), trading, capital=Decimal(25_000))
     began = time.perf_counter()
     outcome = runner.run("bench", [], tape.days)
     return outcome.bars, time.perf_counter() - began, len(outcome.trades)

@@ -40,7 +40,8 @@ from algo_trader.feeds.tape import TapeDay
 from algo_trader.risk.rules import ALL_RULES
 from algo_trader.strategies import Strategy, Velez
 from algo_trader.strategy_files import find_strategy
-from algo_trader.wiring import BACKTEST_ACCOUNT, strategy_parameters, wire_backtest
+from algo_trader.wiring.backtest import BACKTEST_ACCOUNT, wire_backtest
+from algo_trader.wiring.trading import Trading, strategy_parameters
 
 CAPITAL = DecimalType(least=Decimal(1), most=Decimal(10**12 - 1))
 SLIPPAGE = DecimalType(least=Decimal(0), most=Decimal(1))
@@ -147,10 +148,8 @@ def command(
     parameters = strategy_parameters(cls, settings, own)
     with Outputs() as outputs, redirect_stdout(sys.stderr):
         sink = None if decisions is None else _decision_sink(outputs.open(decisions))
-        runner = wire_backtest(
-            settings, name=name, cls=cls, parameters=parameters, symbols=names, capital=capital,
-            sink=sink,
-        )
+        trading = Trading(name=name, cls=cls, parameters=parameters, symbols=names)
+        runner = wire_backtest(settings, trading, capital=capital, sink=sink)
         result = run(
             options,
             runner,

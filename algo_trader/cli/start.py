@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout
@@ -15,6 +14,8 @@ from typing import Any
 
 import click
 
+from algo_trader.cli import embedded_account
+from algo_trader.cli.embedded_account import BROKER
 from algo_trader.cli.main import Globals
 from algo_trader.cli.output import tell
 from algo_trader.cli.params import BarsCommand, DateType
@@ -26,12 +27,12 @@ from algo_trader.config import (
     strategy_overrides,
 )
 from algo_trader.config.editable import checked, overridden
-from algo_trader.core.errors import ConfigError, DataError, SafetyRefusal
+from algo_trader.core.errors import ConfigError, DataError
+from algo_trader.core.ports import Market
+from algo_trader.core.session import SessionTable
 from algo_trader.feeds.bars import LoadedBars, load_bars
 from algo_trader.feeds.calendar import load_sessions
 from algo_trader.feeds.tape import Tape, build_tape
-from algo_trader.ledger import migrate
-from algo_trader.ledger.ledger import Ledger
 from algo_trader.runtime.daemon import Daemon
 from algo_trader.runtime.handlers import SettingsDesk, handlers
 from algo_trader.runtime.housekeeping import Housekeeping
@@ -41,19 +42,15 @@ from algo_trader.runtime.logs import Logs, configure, wants_json
 from algo_trader.runtime.narration import Narrator
 from algo_trader.runtime.paths import (
     AccountFolder,
-    account_folder,
-    accounts,
     control_socket,
     lock_file,
     make_data_dir,
 )
 from algo_trader.strategies import Velez
 from algo_trader.strategy_files import find_strategy
-from algo_trader.wiring import strategy_parameters
-from algo_trader.wiring_daemon import Replay, Trading, wire_embedded
+from algo_trader.wiring.daemon import Replay, wire_embedded
+from algo_trader.wiring.trading import Trading, strategy_parameters
 
-BROKER = "embedded"
-ACCOUNT = re.compile(r"embedded-local([1-9][0-9]{0,8})")
 SPEED_MOST = 1_000_000
 
 
@@ -176,8 +173,9 @@ def command(
         overrides=overrides,
     )
     make_data_dir(options.data_dir)
+    embedded_account.require_room(options.data_dir)
     with DaemonLock(lock_file(options.data_dir)), redirect_stdout(sys.stderr):
-        folder = _folder(options.data_dir, is_reset=is_reset, force=force)
+        folder = embedded_account.account_of(options.data_dir, is_reset=is_reset, force=force)
         _run(options, choices, folder)
 
 
@@ -190,44 +188,14 @@ def bundled_sample() -> Path:
     raise ConfigError("the bundled sample is not installed: name bars of your own with --bars")
 
 
-def _folder(data_dir: Path, *, is_reset: bool, force: bool) -> AccountFolder:
-    """The folder of the embedded account that goes on, or of a new one.
-
-    A new account gets a new name and a new ledger: order ids are made of account and candle, so one
-    name for both would make the same decision twice the same order.
-    """
-    numbers = [int(found[1]) for f in accounts(data_dir) if (found := ACCOUNT.fullmatch(f.name))]
-    number = max(numbers, default=1)
-    folder = account_folder(data_dir, BROKER, f"local{number}")
-    if is_reset and numbers:
-        if not force:
-            _require_flat(folder)
-        folder = account_folder(data_dir, BROKER, f"local{number + 1}")
-    folder.path.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
-def _require_flat(folder: AccountFolder) -> None:
-    migrate.upgrade(folder.ledger)
-    with Ledger.open(folder.ledger) as ledger:
-        held = [f"{h.side} {h.qty} {h.symbol}" for h in ledger.fold().in_order() if h.qty]
-    if held:
-        raise SafetyRefusal(
-            f"--reset-exchange: the ledger in {folder.path} has open positions "
-            f"({', '.join(held)}): close them first, or add --force"
-        )
-
-
 def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
-    copy = migrate.upgrade(folder.ledger)
-    with Ledger.open(folder.ledger) as ledger:
-        stored = ledger.overrides()
+    kept = embedded_account.kept(folder)
     name, cls = find_strategy(choices.reference)
     own: dict[str, Any] = {}
     if not issubclass(cls, Velez):
         own, rest = strategy_overrides(choices.overrides, cls.parameters())
         choices = replace(choices, overrides=tuple(rest))
-    loaded = _load(options, choices, stored)
+    loaded = _load(options, choices, kept.overrides)
     settings = loaded.settings
     if issubclass(cls, Velez) and not settings.velez.enabled:
         raise ConfigError("velez.enabled is false: set it to true, or name another --strategy")
@@ -240,12 +208,14 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
             f"these files hold {tape.days[0].session.date} to {tape.days[-1].session.date}"
         )
     require_fees(settings.cost_model(), period[0].session)
+    markets: list[Market] = []  # Of which there is one, as soon as the daemon is wired.
     with ExitStack() as stack:
-        logs = _logs(options, loaded)
+        logs = _logs(options, loaded, markets)
         stack.callback(logs.close)
         log = logs.log
-        if copy is not None:
-            log("ledger_upgraded", backup=str(copy))
+        if kept.backup is not None:
+            log("ledger_upgraded", backup=str(kept.backup))
+        embedded_account.make(folder)
         daemon, close_exchange = wire_embedded(
             settings,
             Trading(
@@ -268,6 +238,8 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
             narrate=Narrator(log),
         )
         stack.callback(close_exchange)
+        embedded_account.require_one_history(folder, daemon.parts.market.now, period, kept.until)
+        markets.append(daemon.parts.market)
         log(
             "embedded_exchange",
             note="no order leaves this machine",
@@ -280,7 +252,7 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
             live(
                 daemon,
                 lambda running: handlers(running, folder, _desk(options, choices, running, logs)),
-                Housekeeping(daemon, folder, log),
+                Housekeeping(daemon, folder, log, lambda: _sessions(options)),
                 socket=control_socket(options.data_dir),
                 log=log,
             )
@@ -315,18 +287,25 @@ def _level(options: Globals, loaded: LoadedSettings) -> str:
     return levels.get(options.verbosity, "debug")
 
 
-def _logs(options: Globals, loaded: LoadedSettings) -> Logs:
-    settings = loaded.settings.log
-    as_json = wants_json(sys.stderr, settings.format)
-    return configure(sys.stderr, as_json=as_json, level=_level(options, loaded))
+def _logs(options: Globals, loaded: LoadedSettings, markets: Sequence[Market]) -> Logs:
+    return configure(
+        sys.stderr,
+        as_json=wants_json(sys.stderr, loaded.settings.log.format),
+        level=_level(options, loaded),
+        market_time=lambda: markets[0].now if markets else None,
+    )
 
 
 def _read(options: Globals, paths: Sequence[Path]) -> tuple[LoadedBars, Tape]:
     """All bars of the files: the exchange trades every symbol it has."""
-    sessions = load_sessions(options.data_dir / "cache", today=datetime.now(UTC).date())
+    sessions = _sessions(options)
     bars = load_bars(list(paths), None)
     tell(options, f"{bars.rows_read:,} rows read")
     return bars, build_tape(bars.bars, sessions)
+
+
+def _sessions(options: Globals) -> SessionTable:
+    return load_sessions(options.data_dir / "cache", today=datetime.now(UTC).date())
 
 
 def _symbols(loaded: LoadedSettings, tape: Tape) -> list[str]:

@@ -53,11 +53,13 @@ class Questions:
     candle_interval_minutes: int
 
 
-@record
 class Source:
     """A user's source of indicators, guarded."""
 
-    update: Callable[[Candle], Any]
+    __slots__ = ("update",)
+
+    def __init__(self, update: Callable[[Candle], Any]) -> None:
+        self.update = update
 
 
 class Told(StrategyError):
@@ -214,16 +216,24 @@ class Lane:
 
         def update(candle: Candle) -> Any:
             try:
+                return ask(candle)
+            except BaseException as error:
+                raise self.blame(candle.start, error) from error
+
+        def checked(candle: Candle) -> Any:
+            try:
                 values = ask(candle)
-                if self.tells or self.candles < 2:
-                    self._check_values(values, candle)
+                self._check_values(values, candle)
             except BaseException as error:
                 raise self.blame(candle.start, error) from error
             if watches:
                 self.check_context("update", candle.start)
+            elif not self.tells:
+                guarded.update = update  # Its first answer has shown what it is.
             return values
 
-        return Source(update)
+        guarded = Source(checked)
+        return guarded
 
     def _check_values(self, values: Any, candle: Candle) -> None:
         """What a decision line shows, and what the default `signal` asks for, can be had."""

@@ -82,6 +82,7 @@ class Daemon:
         book, self._facts_before = await parts.writer.run(_folded)
         self.engine = parts.make_engine(book)
         self.engine.now = parts.market.now
+        self.engine.is_ready = False
         self.pump = Pump(
             self.engine,
             parts.make_intake(self.engine),

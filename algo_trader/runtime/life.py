@@ -1,7 +1,8 @@
 """The daemon's process: its tasks, its signals, its control socket, and the order of its end.
 
-SIGTERM and SIGINT mean `stop`; a second one ends the process at once, and nothing is lost, because
-nothing that was told to anybody is only in memory.
+SIGTERM and SIGINT mean `stop`, and so does a terminal that goes away (SIGHUP); a second one ends
+the process at once, and nothing is lost, because nothing that was told to anybody is only in
+memory.
 """
 
 from __future__ import annotations
@@ -99,5 +100,7 @@ def _listen_to_signals(daemon: Daemon, supervisor: Supervisor) -> None:
             os._exit(EXIT_AT_ONCE)
         asked_at.append(now)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, hear, number)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        is_nohup = number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+        if not is_nohup:
+            loop.add_signal_handler(number, hear, number)

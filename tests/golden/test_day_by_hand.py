@@ -99,7 +99,8 @@ from algo_trader.feeds.tape import build_tape
 from algo_trader.indicators import IndicatorSet
 from algo_trader.strategies import Strategy
 from algo_trader.strategies.base import Position
-from algo_trader.wiring import wire_backtest
+from algo_trader.wiring.backtest import wire_backtest
+from algo_trader.wiring.trading import Trading
 
 Answer: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]]]
 """The document of a run and its decision lines."""
@@ -374,15 +375,8 @@ def test_sizes_cash_and_equity_are_as_by_hand(tmp_path: Path, no_settings: Path)
     that after the fill; a curve that keeps its marks takes the place of the usual one.
     """
     settings = load_settings(env_file=no_settings, environ={}, overrides=SETTINGS).settings
-    wired = wire_backtest(
-        settings,
-        name="by_hand",
-        cls=GreenInUptrend,
-        parameters={},
-        symbols=["HAND"],
-        capital=CAPITAL,
-        sink=None,
-    )
+    trading = Trading(name="by_hand", cls=GreenInUptrend, parameters={}, symbols=["HAND"])
+    wired = wire_backtest(settings, trading, capital=CAPITAL)
     facts: list[tuple[Fact, Decimal]] = []
 
     def keep(step: Sequence[Fact]) -> None:

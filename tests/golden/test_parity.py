@@ -34,8 +34,9 @@ from algo_trader.ledger.ledger import Ledger
 from algo_trader.runtime.daemon import Daemon
 from algo_trader.runtime.supervisor import Kind, Supervisor
 from algo_trader.strategies import Velez
-from algo_trader.wiring import wire_backtest
-from algo_trader.wiring_daemon import Replay, Trading, wire_embedded
+from algo_trader.wiring.backtest import wire_backtest
+from algo_trader.wiring.daemon import Replay, wire_embedded
+from algo_trader.wiring.trading import Trading
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 REAL = os.environ.get("ALGO_REAL_DATA")
@@ -63,15 +64,8 @@ def folder() -> Iterator[Path]:
 
 def by_backtest(tape: Tape, settings: Settings, parameters: dict[str, Any]) -> list[Trade]:
     """The trades of a backtest."""
-    runner = wire_backtest(
-        settings,
-        name="velez",
-        cls=Velez,
-        parameters=parameters,
-        symbols=tape.symbols,
-        capital=CAPITAL,
-        sink=None,
-    )
+    trading = Trading(name="velez", cls=Velez, parameters=parameters, symbols=tape.symbols)
+    runner = wire_backtest(settings, trading, capital=CAPITAL)
     return runner.run("backtest", [], tape.days).trades
 
 

@@ -1,13 +1,11 @@
-"""The composition root: settings into concrete parts, joined. Only here is the mode known."""
+"""What is traded: a strategy with its parameters on symbols, and the engine that runs it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from decimal import Decimal
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from algo_trader.backtest.runner import Runner
 from algo_trader.config import Settings
 from algo_trader.core.book import Book
 from algo_trader.core.types import Symbol
@@ -16,9 +14,16 @@ from algo_trader.engine.engine import Engine
 from algo_trader.engine.lane import Lane
 from algo_trader.strategies import Strategy, Velez
 from algo_trader.strategy_files import make_strategy
-from algo_trader.venue.venue import Venue
 
-BACKTEST_ACCOUNT = "backtest"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trading:
+    """A strategy by name, made with these parameters, on these symbols."""
+
+    name: str
+    cls: type[Strategy]
+    parameters: dict[str, Any]
+    symbols: Sequence[Symbol]
 
 
 def strategy_parameters(
@@ -36,42 +41,14 @@ def strategy_parameters(
     return {name: value for name, value in section.items() if name in given} | own
 
 
-def wire_engine(
-    book: Book,
-    settings: Settings,
-    *,
-    name: str,
-    cls: type[Strategy],
-    parameters: dict[str, Any],
-    symbols: Sequence[Symbol],
-    sink: Sink | None,
-) -> Engine:
+def wire_engine(book: Book, settings: Settings, trading: Trading, sink: Sink | None) -> Engine:
     """An engine with one lane per symbol, on what the book holds."""
     lanes = [
-        Lane(name, make_strategy(cls, symbol, parameters), book.holding(name, symbol))
-        for symbol in symbols
+        Lane(
+            trading.name,
+            make_strategy(trading.cls, symbol, trading.parameters),
+            book.holding(trading.name, symbol),
+        )
+        for symbol in trading.symbols
     ]
     return Engine(book, lanes, settings.risk_limits(), sink)
-
-
-def wire_backtest(
-    settings: Settings,
-    *,
-    name: str,
-    cls: type[Strategy],
-    parameters: dict[str, Any],
-    symbols: Sequence[Symbol],
-    capital: Decimal,
-    sink: Sink | None,
-) -> Runner:
-    """An engine on a book of its own, and a venue that holds the capital."""
-    engine = wire_engine(
-        Book(),
-        settings,
-        name=name,
-        cls=cls,
-        parameters=parameters,
-        symbols=symbols,
-        sink=sink,
-    )
-    return Runner(engine, Venue(capital, settings.cost_model()))

@@ -1,17 +1,15 @@
-"""The composition root of the daemon: a broker, its market, the ledger and an engine, joined."""
+"""The daemon, wired: a broker, its market, the ledger and an engine, joined."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from algo_trader.brokers.embedded.exchange import EmbeddedExchange, ExchangeSetup
 from algo_trader.config import Settings
 from algo_trader.core.book import Book
 from algo_trader.core.inputs import PastDay
-from algo_trader.core.types import Symbol
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.intake import Intake
 from algo_trader.engine.lane import Lane
@@ -22,18 +20,7 @@ from algo_trader.runtime import Log
 from algo_trader.runtime.daemon import Daemon, Narrate, Parts
 from algo_trader.runtime.pace import Pace
 from algo_trader.runtime.pump import PumpTerms
-from algo_trader.strategies import Strategy
-from algo_trader.wiring import wire_engine
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trading:
-    """What is traded: a strategy by name, made with these parameters, on these symbols."""
-
-    name: str
-    cls: type[Strategy]
-    parameters: dict[str, Any]
-    symbols: Sequence[Symbol]
+from algo_trader.wiring.trading import Trading, wire_engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +68,7 @@ def wire_embedded(
     )
 
     def make_engine(book: Book) -> Engine:
-        engine = wire_engine(
-            book,
-            settings,
-            name=trading.name,
-            cls=trading.cls,
-            parameters=trading.parameters,
-            symbols=trading.symbols,
-            sink=None,
-        )
+        engine = wire_engine(book, settings, trading, None)
         lanes.extend(engine.lanes)
         return engine
 
