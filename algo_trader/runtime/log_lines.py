@@ -27,6 +27,8 @@ DIGITS_MOST = 100
 """Of a number; written out, 1E+999999999 would take all memory."""
 FIRST = ("time", "level", "event", "at", "symbol", "decision", "order_id")
 """Fields in front, in this order."""
+FOR_PROGRAMS = ("strategy", "role", "broker_id", "cum_qty", "pnl_pct", "duration_s")
+"""Fields that only JSON lines have."""
 COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
 _CUT = "..."
 
@@ -37,7 +39,7 @@ def json_line(event: Mapping[str, Any]) -> str:
 
 
 def text_line(event: Mapping[str, Any], *, is_coloured: bool = False) -> str:
-    """The event for people: time of day, level if it is no info, event, symbol, the rest.
+    """The event for people: time of day, level if it is no info, event, symbol, the rest, short.
 
     A traceback follows on lines of its own, indented.
     """
@@ -45,8 +47,7 @@ def text_line(event: Mapping[str, Any], *, is_coloured: bool = False) -> str:
     level = str(said.pop("level", "info"))
     wall, at = said.pop("time", None), said.pop("at", None)
     trace = said.pop(TRACE, None)
-    if str(said.get("order_id", "")).startswith(f"{said.get('decision')}-"):
-        said.pop("decision", None)  # The order's id begins with it.
+    _shorten(said)
     words = [_time_of_day(at or wall)]
     if level != "info":
         words.append(level.upper())
@@ -61,6 +62,18 @@ def text_line(event: Mapping[str, Any], *, is_coloured: bool = False) -> str:
         lines = str(trace).splitlines()
         line += "".join(f"\n    {_escaped(piece)}" for piece in lines)
     return line
+
+
+def _shorten(said: dict[str, Any]) -> None:
+    """What a person does not miss: an order is known by its symbol, role and number."""
+    decision = said.pop("decision", None)
+    if decision is not None:
+        prefix = f"{decision}-"
+        for name in ("order_id", "replaces", "replaced_by"):
+            if str(said.get(name, "")).startswith(prefix):
+                said[name] = str(said[name]).removeprefix(prefix)
+    for name in FOR_PROGRAMS:
+        said.pop(name, None)
 
 
 def plain(value: Any, depth: int = 0) -> Any:

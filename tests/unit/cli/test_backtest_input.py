@@ -65,7 +65,7 @@ ROWS = [
     Case("price is NaN", "2024-01-02T14:31:00Z,ABC,10,NaN,9,10,1", "line 3: high"),
     Case("high below low", "2024-01-02T14:31:00Z,ABC,10,9,11,10,1", "line 3: "),
     Case("price too large", "2024-01-02T14:31:00Z,ABC,10,1e9,9,10,1", "line 3: high"),
-    Case("price too fine", "2024-01-02T14:31:00Z,ABC,10,11,9,9.9999999999999999,1", "line 3: close"),
+    Case("price too fine", "2024-01-02T14:31:00Z,ABC,10,11,9,9.9999999999999998,1", "line 3"),
     Case("before all time", "0001-01-01T00:00:00+05:00,ABC,10,11,9,10,1", "line 3: timestamp"),
     Case("after all time", "9999-12-31T23:59:00-05:00,ABC,10,11,9,10,1", "line 3: timestamp"),
     Case("negative volume", "2024-01-02T14:31:00Z,ABC,10,11,9,10,-1", "line 3: volume"),

@@ -91,8 +91,8 @@ def test_json_for_programs() -> None:
 
 
 def test_text_for_people() -> None:
-    """Goal: market time, level where it matters, event, symbol, the rest; the decision only where
-    the order's id does not begin with it.
+    """Goal: market time, level where it matters, event, symbol, the rest; an order is known by its
+    role and number, the decision it belongs to is left to JSON.
     """
     event = {
         "time": iso(AT + 10**7),
@@ -108,11 +108,11 @@ def test_text_for_people() -> None:
         "done": True,
     }
     assert text_line(event) == (
-        "14:30:00Z WARNING order_refused AAPL order_id=a-s-AAPL-1-entry-1 code=403"
+        "14:30:00Z WARNING order_refused AAPL order_id=entry-1 code=403"
         ' reason="no \\"funds\\"" price=- done=true'
     )
     del event["order_id"]
-    assert "decision=a-s-AAPL-1" in text_line({**event, "level": "info"})
+    assert "decision" not in text_line({**event, "level": "info"})
     assert "WARNING" not in text_line({**event, "level": "info"})
     assert text_line({"event": "e", "time": iso(AT)}) == "14:30:00Z e"
     assert text_line(event, is_coloured=True).startswith("\x1b[33m14:30:00Z")
