@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import date, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from operator import add, sub
 from pathlib import Path
@@ -89,13 +89,19 @@ class CalendarsApart(ExchangeCalendars):
 
     def hours(self, first: date, last: date) -> tuple[list[Instant], list[Instant]]:
         """Opening and closing instants; built here after all where no process can be started."""
-        command = [sys.executable, "-m", __name__, first.isoformat(), last.isoformat()]
-        try:
-            done = subprocess.run(command, capture_output=True, check=True)
-            opens, closes = json.loads(done.stdout)
-        except (OSError, subprocess.SubprocessError, ValueError):
-            return super().hours(first, last)
-        return opens, closes
+        opens, closes = _hours_apart(first, last) or super().hours(first, last)
+        return list(opens), list(closes)
+
+
+@lru_cache(maxsize=4)
+def _hours_apart(first: date, last: date) -> tuple[list[Instant], list[Instant]] | None:
+    command = [sys.executable, "-m", __name__, first.isoformat(), last.isoformat()]
+    try:
+        done = subprocess.run(command, capture_output=True, check=True)
+        opens, closes = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    return opens, closes
 
 
 def load_sessions(
