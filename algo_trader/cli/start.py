@@ -172,6 +172,7 @@ def command(
         reference=reference,
         overrides=overrides,
     )
+    os.umask(0o077)  # What the daemon writes is its owner's alone.
     make_data_dir(options.data_dir)
     embedded_account.require_room(options.data_dir)
     with DaemonLock(lock_file(options.data_dir)), redirect_stdout(sys.stderr):
@@ -248,6 +249,8 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
             speed="max" if choices.speed is None else f"{choices.speed:g}x",
             data=str(folder.path),
         )
+        if daemon.parts.market.now > period[-1].last_minute:
+            log("bars_played", note="to their end; --reset-exchange opens a new account on them")
         asyncio.run(
             live(
                 daemon,
