@@ -125,8 +125,8 @@ def command(
     rest = list(overrides)
     if slippage is not None:
         rest.append(f"costs.slippage_per_share={text(slippage)}")
-    if not issubclass(cls, Velez):
-        own, rest = strategy_overrides(rest, cls.parameters())
+    if cls is not Velez:
+        own, rest = strategy_overrides(rest, cls.own_parameters())
     loaded = load_settings(env_file=options.env_file, environ=os.environ, overrides=rest)
     settings = loaded.settings
     tell(options, _sources(loaded))
@@ -156,7 +156,7 @@ def command(
             warm_up,
             period,
             strategy=reference,
-            params=_params(settings.effective(), cls, own),
+            params=_params(settings.effective(), cls, parameters),
             bars_dropped=tape.dropped,
         )
         if report is not None:
@@ -236,15 +236,15 @@ def _sources(loaded: LoadedSettings) -> str:
 
 
 def _params(
-    effective: dict[str, Any], cls: type[Strategy], own: dict[str, Any]
+    effective: dict[str, Any], cls: type[Strategy], parameters: dict[str, Any]
 ) -> dict[str, Any]:
     """Every effective setting; a user's strategy shows its own parameters, not Velez's."""
-    if issubclass(cls, Velez):
+    if cls is Velez:
         return effective
     shown = {key: value for key, value in effective.items() if key != "velez"}
     strategy = {
         key: str(value) if isinstance(value, Decimal) else value
-        for key, value in {**cls.parameters(), **own}.items()
+        for key, value in {**cls.parameters(), **parameters}.items()
     }
     return {"strategy": strategy, **shown}
 

@@ -193,8 +193,8 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
     kept = embedded_account.kept(folder)
     name, cls = find_strategy(choices.reference)
     own: dict[str, Any] = {}
-    if not issubclass(cls, Velez):
-        own, rest = strategy_overrides(choices.overrides, cls.parameters())
+    if cls is not Velez:
+        own, rest = strategy_overrides(choices.overrides, cls.own_parameters())
         choices = replace(choices, overrides=tuple(rest))
     loaded = _load(options, choices, kept.overrides)
     settings = loaded.settings

@@ -69,7 +69,8 @@ class Told(StrategyError):
 class Lane:
     """The engine's working set for one strategy and symbol.
 
-    `events` gather for the next decision line while somebody wants lines (`tells`).
+    `events` gather for the next decision line while somebody wants lines (`tells`); `is_told` says
+    that the strategy has heard of the position it holds.
     """
 
     __slots__ = (
@@ -85,6 +86,7 @@ class Lane:
         "holding",
         "indicators",
         "interval_s",
+        "is_told",
         "last_indicators",
         "name",
         "needed_candles",
@@ -103,6 +105,7 @@ class Lane:
         self.entry_life_s = strategy.entry_expiry_candles * self.interval_s
         self.flatten_at: Instant = 0
         self.tells = False
+        self.is_told = False
         self.events: list[dict[str, Any]] = []
         self._flatten_s = strategy.flatten_minutes_before_close * MINUTE
         self._own = strategy
@@ -144,12 +147,14 @@ class Lane:
 
     def tell_opened(self) -> None:
         """The strategy's position has its first share."""
+        self.is_told = True
         position = self.position()
         hook = self._own.on_position_opened
         self._ask("on_position_opened", position.opened_at, hook, position)
 
     def tell_closed(self, at: Instant) -> None:
         """The strategy's position has lost its last share."""
+        self.is_told = False
         self._ask("on_position_closed", at, self._own.on_position_closed)
 
     def blame(self, at: Instant | None, error: BaseException) -> StrategyError:

@@ -7,7 +7,9 @@ shown, and so may an exception.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from decimal import getcontext
+from typing import Any
 
 PACKAGE = __file__.removesuffix("strategies/mistakes.py")
 """Where this program's own code lies: its frames are left out of a strategy's traceback."""
@@ -27,7 +29,7 @@ def is_stop(error: BaseException) -> bool:
     """Whether this asks the process to end: the operator's request, whatever code it met."""
     if isinstance(error, Exception):
         return False
-    return isinstance(error, KeyboardInterrupt) or type(error).__module__.startswith(OURS)
+    return isinstance(error, KeyboardInterrupt) or str(type(error).__module__).startswith(OURS)
 
 
 def is_whole(value: object) -> bool:
@@ -37,19 +39,22 @@ def is_whole(value: object) -> bool:
 
 def shown(value: object) -> str:
     """A user's value in a message."""
-    try:
-        words = repr(value)
-    except Exception:  # noqa: BLE001 - it stands in an error already
-        words = f"a {type(value).__name__}"
+    words = _words(repr, value, f"a {type(value).__name__}")
     return words if len(words) <= LONGEST_SHOWN else words[:LONGEST_SHOWN] + "..."
 
 
 def said(error: BaseException) -> str:
     """The text of a user's error."""
+    return _words(str, error, "(it has no text)")
+
+
+def _words(ask: Callable[[Any], str], value: object, otherwise: str) -> str:
     try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - it stands in an error already
-        return "(it has no text)"
+        return ask(value)
+    except BaseException as error:
+        if is_stop(error):
+            raise
+        return otherwise
 
 
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
