@@ -32,10 +32,11 @@ Integers = npt.NDArray[np.int64]
 
 
 def symbol_names(count: int) -> list[str]:
-    """The first `count` of the made-up symbols SYNA, SYNB, ... SYNZ."""
-    if not 1 <= count <= 26:
-        raise ValueError("between 1 and 26 symbols")
-    return [f"SYN{chr(ord('A') + place)}" for place in range(count)]
+    """The first `count` of the made-up symbols SYNA, SYNB, ... SYNZ, SYN26, ... SYN999."""
+    if not 1 <= count <= 1000:
+        raise ValueError("between 1 and 1000 symbols")
+    letters = [chr(ord("A") + place) for place in range(26)]
+    return [f"SYN{letters[n] if n < 26 else n}" for n in range(count)]
 
 
 def session_opens(sessions: int) -> Integers:
