@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
 
 def rebuild(engine: Engine, days: Sequence[PastDay], now: Instant) -> None:
-    """Show the engine the days before `now`, then do what the time away has left to be done."""
-    told: set[Lane] = set()
+    """Show the engine the days before `now`, then do what the time away has left to be done.
+
+    What the engine has seen of them already is passed over.
+    """
     engine.now = now
+    for lane in engine.lanes:
+        if not lane.candles:
+            lane.is_told = False  # A fill found out at the start is told again, in its place.
     for day in days:
         session = day.session
         is_present = session.opens_at <= now < session.closes_at
@@ -30,14 +35,17 @@ def rebuild(engine: Engine, days: Sequence[PastDay], now: Instant) -> None:
         else:
             for lane in engine.lanes:
                 lane.open_session(session)
-        _show_bars(engine, day, told, is_present=is_present)
+        _show_bars(engine, day, is_present=is_present)
         if is_present:
             engine.now = engine.wakes_at = now
             engine.pass_time(now)
+    for lane in engine.lanes:
+        if lane.holding.qty and not lane.is_told:
+            lane.tell_opened()
     engine.settle_all()
 
 
-def _show_bars(engine: Engine, day: PastDay, told: set[Lane], *, is_present: bool) -> None:
+def _show_bars(engine: Engine, day: PastDay, *, is_present: bool) -> None:
     lanes_on = {lane.symbol: [] for lane in engine.lanes}  # type: dict[str, list[Lane]]
     for lane in engine.lanes:
         lanes_on[lane.symbol].append(lane)
@@ -46,20 +54,19 @@ def _show_bars(engine: Engine, day: PastDay, told: set[Lane], *, is_present: boo
             engine.marks[bar.symbol] = bar.close
             for lane in lanes_on.get(bar.symbol, ()):
                 if lane.builder.add(bar):
-                    _show_candles(lane, told, is_present)
+                    _show_candles(lane, is_present)
     if not is_present:
         for lane in engine.lanes:
             if lane.builder.close_window():
-                _show_candles(lane, told, is_present)
+                _show_candles(lane, is_present)
 
 
-def _show_candles(lane: Lane, told: set[Lane], is_present: bool) -> None:
+def _show_candles(lane: Lane, is_present: bool) -> None:
     for candle in lane.builder.ready:
         lane.last_indicators = indicators = lane.indicators.update(candle)
         lane.candles += 1
         if _was_held(lane, candle):
-            if lane not in told:
-                told.add(lane)
+            if not lane.is_told:
                 lane.tell_opened()
             lane.strategy.manage(candle, lane.position(), indicators)
         elif is_present:

@@ -22,6 +22,8 @@ from algo_trader.runtime.daemon import Daemon
 from algo_trader.runtime.paths import AccountFolder
 
 REASON_MOST = 200
+SNAPSHOT_PREFIX = ".verify-"
+"""Of the names of copies that whoever asked for them deletes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ class _Asked:
 
     async def snapshot(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """A copy for `verify` to look at; whoever asked deletes it."""
-        name = f".verify-{os.getpid()}-{datetime.now(UTC).strftime('%H%M%S%f')}.db"
+        name = f"{SNAPSHOT_PREFIX}{os.getpid()}-{datetime.now(UTC).strftime('%H%M%S%f')}.db"
         target = self._folder.path / name
         await self._daemon.parts.writer.run(lambda ledger: ledger.snapshot(target))
         return {"path": str(target)}

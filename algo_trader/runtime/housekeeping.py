@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -17,6 +18,7 @@ from algo_trader.core.types import text
 from algo_trader.ledger.backup import backup_name, keep_last, partial_name, publish
 from algo_trader.runtime import Log
 from algo_trader.runtime.daemon import Daemon
+from algo_trader.runtime.handlers import SNAPSHOT_PREFIX
 from algo_trader.runtime.paths import AccountFolder
 
 BACKUPS_KEPT = 14
@@ -38,6 +40,14 @@ class Housekeeping:
         self._folder = folder
         self._log = log
         self._refresh_sessions = refresh_sessions
+
+    def clear(self) -> None:
+        """Delete what copies that were cut short have left; before anybody can ask for one."""
+        snapshots = self._folder.path.glob(f"{SNAPSHOT_PREFIX}*.db*")
+        partial = self._folder.backups.glob("trading-*.db.partial*")
+        for left in (*snapshots, *partial):
+            with suppress(OSError):
+                left.unlink()
 
     async def run(self) -> None:
         """Start the schedule and wait."""

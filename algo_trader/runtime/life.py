@@ -40,6 +40,7 @@ async def live(
 ) -> None:
     """One whole life. Returns after a graceful end; raises what ended the daemon otherwise."""
     await daemon.prepare()
+    housekeeping.clear()
     # What exists by now stays: the collector need not look at a year of bars again and again.
     gc.collect()
     gc.freeze()

@@ -16,12 +16,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from algo_trader.core import events as ev
 from algo_trader.core import work
 from algo_trader.core.errors import AlgoTraderError, BrokerError, CoreError, Unavailable
-from algo_trader.core.inputs import Input, Minute, Reports, Truths
+from algo_trader.core.inputs import Input, Reports, Truths
 from algo_trader.core.ports import Broker
 from algo_trader.core.types import ClientOrderId, Role
 from algo_trader.engine.engine import Engine
@@ -34,6 +35,7 @@ DOUBTFUL = (ev.OutcomeUnknown, ev.CancelUnanswered, ev.CancelRefused, ev.OrderAc
 
 Append: TypeAlias = Callable[[Sequence[ev.Fact]], Awaitable[None]]
 Tell: TypeAlias = Callable[[Sequence[ev.Fact]], None]
+Ask: TypeAlias = Callable[[], Awaitable[Input | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ class Pump:
     """Feeds one engine, keeps its facts, carries out its commands.
 
     `facts_recorded` counts facts of this process; `commit_s` and `decision_s` hold the latest
-    durations, in seconds, of commits and from a minute's arrival to an order's leaving.
+    durations, in seconds, of commits and from a completed candle to its order's leaving.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class Pump:
         self._lookups = Lookups(terms.settle_s, clock)
         self._idle = asyncio.Event()
         self._failure: BaseException | None = None
-        self._minute_at = 0.0
+        self._decided_at = 0.0
 
     # -- the way in --
 
@@ -131,8 +133,6 @@ class Pump:
                 task.cancel()
 
     def _take(self, item: Input) -> None:
-        if isinstance(item, Minute):
-            self._minute_at = time.perf_counter()
         self._gather(self._intake.take(item))
 
     def _gather(self, step: Step) -> None:
@@ -166,6 +166,8 @@ class Pump:
                 engine.settled()
             if is_waiting or not engine.due:
                 return
+            if not self._facts:
+                self._decided_at = time.perf_counter()
             self._gather(engine.on_candle_due())
 
     async def _record(self) -> None:
@@ -198,21 +200,21 @@ class Pump:
             self._behind.append(command)
             return
         if isinstance(command, ev.Submit):
-            self.decision_s.append(time.perf_counter() - self._minute_at)
+            self.decision_s.append(time.perf_counter() - self._decided_at)
         if not isinstance(command, ev.Cancel):
             self._lookups.begin_anew(command.request.order_id)
-        self._start(ids, self._carry_out(command))
+        self._start(ids, partial(self._carry_out, command))
 
-    def _start(self, ids: Sequence[ClientOrderId], asking: Awaitable[Input | None]) -> None:
-        task = asyncio.create_task(self._ask(ids, asking))
+    def _start(self, ids: Sequence[ClientOrderId], ask: Ask) -> None:
+        task = asyncio.create_task(self._ask(ids, ask))
         for order_id in ids:
             self._in_flight[order_id] = task
 
-    async def _ask(self, ids: Sequence[ClientOrderId], asking: Awaitable[Input | None]) -> None:
+    async def _ask(self, ids: Sequence[ClientOrderId], ask: Ask) -> None:
         """Wait for an answer, free the orders it belongs to, hand it in."""
         answer: Input | None = None
         try:
-            answer = await asking
+            answer = await ask()
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - the pump ends with it.
@@ -267,7 +269,7 @@ class Pump:
             busy.update(_orders_of(command))  # Recorded, but not on its way yet.
         missing = work.unanswered(self.engine.book)
         for order in self._lookups.due(missing, busy):
-            self._start((order.order_id,), self._look_up(order.order_id))
+            self._start((order.order_id,), partial(self._look_up, order.order_id))
 
     async def _look_up(self, order_id: ClientOrderId) -> Input | None:
         try:
