@@ -46,7 +46,11 @@ def found(options: Globals, kind: str, wanted: Filters) -> list[dict[str, Any]]:
     try:
         rows = ask(options.data_dir, "POST", f"/{kind}", wanted.as_json(), ASK_TIMEOUT_S)[kind]
     except NoDaemon:
-        folder = folder_in_force(options)
+        try:
+            folder = folder_in_force(options)
+        except NoLedger as error:
+            warn(options, str(error))
+            return []
         from algo_trader.ledger.answers import answer
         from algo_trader.ledger.ledger import Ledger
 

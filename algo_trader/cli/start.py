@@ -22,11 +22,13 @@ from algo_trader.cli.params import BarsCommand, DateType
 from algo_trader.config import (
     LoadedSettings,
     Origin,
+    as_text,
     load_settings,
     require_fees,
     strategy_overrides,
 )
 from algo_trader.config.editable import checked, overridden
+from algo_trader.config.overrides import resolve, split
 from algo_trader.core.errors import ConfigError, DataError
 from algo_trader.core.ports import Market
 from algo_trader.core.session import SessionTable
@@ -198,8 +200,6 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
         choices = replace(choices, overrides=tuple(rest))
     loaded = _load(options, choices, kept.overrides)
     settings = loaded.settings
-    if issubclass(cls, Velez) and not settings.velez.enabled:
-        raise ConfigError("velez.enabled is false: set it to true, or name another --strategy")
     bars, tape = _read(options, choices.paths)
     symbols = _symbols(loaded, tape)
     history, period = tape.between(choices.first, choices.last)
@@ -241,6 +241,7 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
         stack.callback(close_exchange)
         embedded_account.require_one_history(folder, daemon.parts.market.now, period, kept.until)
         markets.append(daemon.parts.market)
+        daemon.permit(takes_entries=_takes_entries(choices, loaded))
         log(
             "embedded_exchange",
             note="no order leaves this machine",
@@ -265,15 +266,38 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
 def _desk(options: Globals, choices: Choices, daemon: Daemon, logs: Logs) -> SettingsDesk:
     """Overrides are checked against the settings' bounds; limits and log level follow at once."""
 
+    given = {resolve(split(override)[0]) for override in choices.overrides}
+    # Frozen: a file edited meanwhile takes effect at the next start, not by the way.
+    below = _load(options, choices, {}).settings.values()
+
+    def follow(stored: Mapping[str, str]) -> LoadedSettings:
+        values = {key: as_text(value) for key, value in below.items()} | dict(stored)
+        return load_settings(
+            env_file=Path(os.devnull),
+            environ={},
+            overrides=[f"{key}={value}" for key, value in values.items()],
+        )
+
     def check(key: str, value: str | None, stored: Mapping[str, str]) -> tuple[str, str | None]:
-        return (overridden(key, stored), None) if value is None else checked(key, value)
+        name, text = (overridden(key, stored), None) if value is None else checked(key, value)
+        if name in given:
+            raise ConfigError(f"{name} was given to start by --set, which wins: start without it")
+        kept = {other: stored[other] for other in stored if other != name}
+        follow(kept if text is None else kept | {name: text})  # Bad together: nothing is stored.
+        return name, text
 
     def apply(stored: Mapping[str, str]) -> None:
-        loaded = _load(options, choices, stored)
+        loaded = follow(stored)
         daemon.engine.change_limits(loaded.settings.risk_limits())
+        daemon.permit(takes_entries=_takes_entries(choices, loaded))
         logs.set_level(_level(options, loaded))
 
     return SettingsDesk(check=check, apply=apply)
+
+
+def _takes_entries(choices: Choices, loaded: LoadedSettings) -> bool:
+    """A strategy that is switched off opens nothing; what it holds is looked after."""
+    return loaded.settings.velez.enabled or choices.reference != Velez.__name__.lower()
 
 
 def _load(options: Globals, choices: Choices, stored: Mapping[str, str]) -> LoadedSettings:

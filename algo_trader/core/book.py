@@ -8,7 +8,6 @@ history is. It knows no prices of the market: what positions are worth is `pnl`'
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -77,6 +76,8 @@ class Book:
         self.trades_today: list[Trade] = []
         self.loss_streak = 0
         self.tripped: set[str] = set()
+        self.objections: set[str] = set()
+        """Discrepancies on record this session: what is said again is no news."""
         self._fold: dict[type, Callable[..., None]] = {
             ev.AccountPinned: self._account_pinned,
             ev.SessionOpened: self._session_opened,
@@ -90,7 +91,7 @@ class Book:
             ev.Halted: self._halted,
             ev.Resumed: self._resumed,
             ev.SettingChanged: _nothing,
-            ev.Discrepancy: _nothing,
+            ev.Discrepancy: self._discrepancy,
             **dict.fromkeys(ORDER_FACTS, self._order_moved),
         }
 
@@ -148,7 +149,11 @@ class Book:
             for key, order in self.orders.items()
             if order.is_live or order.placed_at >= self._session_at
         }
-        self._numbers = dict(Counter((o.decision, o.role) for o in self.orders.values()))
+        known = {order.decision for order in self.orders.values()}
+        known |= {holding.decision for holding in self.active.values()}
+        # The highest number, not a count: orders of the decision may be forgotten, ids are not.
+        self._numbers = {key: n for key, n in self._numbers.items() if key[0] in known}
+        self.objections = set()
         self._session_at = fact.at
 
     def _order_intended(self, fact: ev.OrderIntended) -> None:
@@ -346,6 +351,9 @@ class Book:
 
     def _limit_tripped(self, fact: ev.LimitTripped) -> None:
         self.tripped.add(fact.rule)
+
+    def _discrepancy(self, fact: ev.Discrepancy) -> None:
+        self.objections.add(fact.detail)
 
     def _halted(self, fact: ev.Halted) -> None:
         self.halted = fact.reason

@@ -6,6 +6,7 @@ An input says what happened outside; the engine answers with facts to record and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple, TypeAlias
 
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition
@@ -114,6 +115,12 @@ class SettingChange(NamedTuple):
     value: str | None
 
 
+class Balance(NamedTuple):
+    """The broker's own word on the account's cash, when nothing is under way."""
+
+    cash: Decimal
+
+
 class Settle(NamedTuple):
     """Look at every holding once more: what is left to do may depend on time alone."""
 
@@ -134,5 +141,6 @@ Input: TypeAlias = (
     | Readiness
     | CancelEntries
     | SettingChange
+    | Balance
     | Settle
 )

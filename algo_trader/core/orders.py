@@ -119,6 +119,8 @@ TRANSITIONS: dict[OrderState, dict[type, OrderState]] = {
         CancelUnanswered: S.EXPIRED,
     },
     S.REJECTED: {
+        PartialFill: S.PARTIALLY_FILLED,  # An execution proves the rejection wrong.
+        OrderFilled: S.FILLED,
         OrderAccepted: S.REJECTED,  # The acknowledgement that the rejection outran.
         CancelRefused: S.REJECTED,
         CancelUnanswered: S.REJECTED,

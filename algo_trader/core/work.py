@@ -8,16 +8,17 @@ get the same answer. The rules, in the order they are applied:
 * a flat holding keeps no protective or closing order;
 * a decided exit cancels the stop, waits for the proof, then closes at market;
 * a reducing order that was refused is tried again after a pause; a stop refused twice gives way to
-  a close at market;
+  a close at market, but never for shares that no strategy of ours asked for;
 * every filled share is covered: one stop over the whole position at the wanted price. It is placed
   once the entry's remainder is gone (brokers refuse an opposite stop while an entry rests). Fewer
   than MIN_PROTECTED shares left of a partly filled entry are closed at market instead.
 
 Beside what is to be done there is what is to be asked (`unanswered`): an order whose request or
 cancel has no answer is looked up at the broker by its id, and so is one that does not let itself be
-canceled, or whose replacement works: it may have ended unheard. What follows from the broker's word
-that it has no such order is `missing`: an entry is given up, a reducing order that is still wanted
-is sent again under the same id, and an order it had accepted is a contradiction that only an
+canceled, or whose replacement works: it may have ended unheard. One that has ended is still asked
+about if its acknowledgement or one of its executions never came. What follows from the broker's
+word that it has no such order is `missing`: an entry is given up, a reducing order that is still
+wanted is sent again under the same id, and an order it had accepted is a contradiction that only an
 operator can settle.
 """
 
@@ -26,7 +27,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple, TypeAlias
 
-from algo_trader.core.book import EXPIRED, Book
+from algo_trader.core.book import EXPIRED, EXTERNAL, Book
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order, OrderState
 from algo_trader.core.types import ZERO, ClientOrderId, ExitReason, Instant, Role, Word
@@ -79,7 +80,7 @@ def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
     todo: list[Todo] = []
     entry = holding.entry
     if entry is not None:
-        reason = _entry_ends(book, entry, now)
+        reason = _entry_ends(book, holding, entry, now)
         if reason and may_cancel(entry, now):
             todo.append(CancelOrder(entry.order_id, reason))
     todo.extend(CancelOrder(o.order_id, LATE) for o in holding.late if may_cancel(o, now))
@@ -93,6 +94,8 @@ def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
         pass  # The close is on its way, an entry must go first, or the broker has just refused.
     elif holding.exit_reason is not None:
         todo.extend(_close(holding, holding.exit_reason, now))
+    elif holding.refusals >= STOP_TRIES and holding.strategy == EXTERNAL:
+        pass  # Something of its owner's stands in the way; selling could open the opposite.
     elif holding.refusals >= STOP_TRIES:
         todo.extend(_close(holding, ExitReason.STRATEGY, now))
     else:
@@ -100,9 +103,9 @@ def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
     return todo
 
 
-def _entry_ends(book: Book, entry: Order, now: Instant) -> str | None:
-    if entry.qty_filled:
-        return PARTIAL_FILL
+def _entry_ends(book: Book, holding: Holding, entry: Order, now: Instant) -> str | None:
+    if entry.qty_filled or holding.qty:
+        return PARTIAL_FILL  # Of this entry, or late of one before: the shares want their stop.
     if entry.expires_at is not None and entry.expires_at <= now:
         return EXPIRED
     if DAILY_LOSS in book.tripped:
@@ -163,10 +166,11 @@ class Missing(Word):
 
 
 def unanswered(book: Book) -> list[Order]:
-    """Orders whose request or cancel has no answer, those in flight at this moment included, and
-    those of which a refused cancel or a working replacement says that they may have ended.
+    """Orders whose request or cancel has no answer, those in flight at this moment included; those
+    of which a refused cancel or a working replacement says that they may have ended; and those,
+    ended or not, of which something was not told.
     """
-    return [
+    live = [
         order
         for holding in book.in_order()
         for order in (holding.entry, *holding.late, *holding.stops, *holding.exits)
@@ -177,8 +181,23 @@ def unanswered(book: Book) -> list[Order]:
             or order.cancel_reason is not None
             or order.cancel_after
             or _is_replaced(order, holding)
+            or _has_gap(order)
         )
     ]
+    ended = [
+        order
+        for order in book.orders.values()
+        if order.state in _ENDED_THERE and (order.broker_id is None or _has_gap(order))
+    ]
+    return live + ended
+
+
+_ENDED_THERE = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED})
+
+
+def _has_gap(order: Order) -> bool:
+    """Whether an execution was told of and one before it was not."""
+    return bool(order.fills) and order.qty_filled < max(end for _, end in order.fills)
 
 
 def uncovered(holding: Holding) -> Decimal:

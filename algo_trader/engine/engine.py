@@ -147,7 +147,7 @@ class Engine:
             except KeyError:
                 continue  # Held perhaps, but no longer traded: the mark is all it needs.
             for lane, add in lanes:
-                if add(bar):
+                if add(bar) and lane not in due:
                     due.append(lane)
         if len(bars) < self._symbols:
             self.wakes_at = start + MINUTE  # Only a missing bar can leave a window overdue.
@@ -307,7 +307,9 @@ class Engine:
         for holding in self.book.in_order():
             if now >= self._flatten_from and holding.qty and holding.exit_reason is None:
                 lane = self._lane_of.get((holding.strategy, holding.symbol))
-                if lane is not None and now >= lane.flatten_at:
+                # What is no longer traded ends with the first of what is.
+                is_due = holding.strategy != EXTERNAL if lane is None else now >= lane.flatten_at
+                if is_due:
                     self.hands.exit(holding, ExitReason.END_OF_DAY, now)
                     self.hands.settle(holding, self.now)
                     continue

@@ -6,14 +6,14 @@ their order. What an operator or a broker's own books say is handled here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from algo_trader.core import events as ev
 from algo_trader.core import inputs, work
 from algo_trader.core.book import EXTERNAL
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerStatus
-from algo_trader.core.errors import CoreError, SafetyRefusal
+from algo_trader.core.errors import CoreError, SafetyRefusal, StrategyError
 from algo_trader.core.orders import Order
 from algo_trader.core.types import Side, Symbol, text
 from algo_trader.engine import reconcile
@@ -30,6 +30,8 @@ class Intake:
     def __init__(self, engine: Engine, stop_pct: Decimal = STOP_PCT) -> None:
         self._engine = engine
         self._stop_pct = engine.external_stop_pct = stop_pct
+        self._foreign: set[Symbol] = set()
+        self._mistake: StrategyError | None = None
 
     def take(self, item: inputs.Input) -> Step:
         """What the input leads to."""
@@ -40,8 +42,7 @@ class Intake:
             case inputs.Clock():
                 return engine.on_clock(item.now)
             case inputs.Reports():
-                for report in item.reports:
-                    engine.report(report)
+                self._report(item.reports)
             case inputs.SessionOpens():
                 return engine.open_session(item.session)
             case inputs.CloseAll():
@@ -70,13 +71,33 @@ class Intake:
                     known = engine.book.orders.get(order_id)
                     if known is not None:  # Orders of old sessions are forgotten meanwhile.
                         self._hear(known, truth)
+                self._raise_mistake()
             case inputs.Strangers():
                 self._report_strangers(item.orders)
             case inputs.Positions():
                 found = reconcile.position_differences(engine.book, item.positions)
                 for difference in found:
                     self._adopt(difference)
+            case inputs.Balance():
+                self._compare_cash(item.cash)
         return engine.hands.step()
+
+    def _report(self, reports: Iterable[ev.Report]) -> None:
+        """Every report is heard, whatever a user's strategy makes of one of them."""
+        self._hear_all(reports)
+        self._raise_mistake()
+
+    def _hear_all(self, reports: Iterable[ev.Report]) -> None:
+        for report in reports:
+            try:
+                self._engine.report(report)
+            except StrategyError as error:
+                self._mistake = self._mistake or error
+
+    def _raise_mistake(self) -> None:
+        mistake, self._mistake = self._mistake, None
+        if mistake is not None:
+            raise mistake
 
     def _halt(self, reason: str) -> None:
         """No new risk: what rests is canceled, positions keep their stops."""
@@ -111,8 +132,7 @@ class Intake:
             self._contradict(order, wrong)
             return
         asked = order.cancel_reason
-        for report in reconcile.missing_reports(order, truth, engine.now):
-            engine.report(report)
+        self._hear_all(reconcile.missing_reports(order, truth, engine.now))
         if asked is not None and truth.status is BrokerStatus.OPEN and order.is_live:
             # The cancel did not arrive: it leaves again, as often as the order is asked about.
             engine.hands.cancel(work.CancelOrder(order.order_id, asked), engine.now)
@@ -149,11 +169,12 @@ class Intake:
         """Foreign orders are reported, never canceled; lost ones of our own stop new risk."""
         engine = self._engine
         for order in orders:
+            self._foreign.add(order.symbol)
             detail = (
                 f"the broker has an open order that this ledger does not know: {order.order_id}, "
                 f"{order.action} {text(order.qty)} {order.symbol}"
             )
-            engine.hands.record(ev.Discrepancy(at=engine.now, order_id=None, detail=detail))
+            self._object(detail)
             if order.order_id.startswith(engine.book.account + "-"):
                 self._halt(detail)
 
@@ -169,15 +190,32 @@ class Intake:
         detail = f"the broker holds {text(theirs)} {symbol}, our fills make {text(ours)}"
         hands, now = engine.hands, engine.now
         if not ours and price > 0:
-            hands.record(ev.Discrepancy(at=now, order_id=None, detail=detail))
+            self._object(detail)
             side = Side.LONG if theirs > 0 else Side.SHORT
             hands.record(
                 ev.SharesAdopted(at=now, symbol=symbol, side=side, qty=abs(theirs), price=price)
             )
-            self._protect_external(symbol)
+            if symbol in self._foreign:
+                # What rests there may be their stop already, or one of ours that a ledger from a
+                # backup has forgotten: two would sell more than there is.
+                self._halt(f"{detail}, with open orders that this ledger does not know")
+            else:
+                self._protect_external(symbol)
         elif engine.book.halted is None:
-            hands.record(ev.Discrepancy(at=now, order_id=None, detail=detail))
+            self._object(detail)
             self._halt(detail)
+
+    def _compare_cash(self, theirs: Decimal) -> None:
+        """A difference is told, and changes nothing: dividends and transfers are no trades."""
+        ours = self._engine.book.cash
+        if ours != theirs:
+            self._object(f"the broker has {text(theirs)} of cash, our fills make {text(ours)}")
+
+    def _object(self, detail: str) -> None:
+        """A discrepancy is recorded once a session."""
+        engine = self._engine
+        if detail not in engine.book.objections:
+            engine.hands.record(ev.Discrepancy(at=engine.now, order_id=None, detail=detail))
 
     def _protect_external(self, symbol: Symbol) -> None:
         engine = self._engine

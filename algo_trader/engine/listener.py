@@ -57,6 +57,9 @@ class Listener:
         order = self._book.orders.get(report.order_id)
         if order is None:
             self._object(report, f"unknown order: {report}")
+            if isinstance(report, ev.OrderFilled) and self._book.halted is None:
+                # Our positions are no longer what the broker holds.
+                self._hands.record(ev.Halted(at=report.at, reason=f"unknown order: {report}"))
             return
         if is_echo(order, report):
             return
@@ -69,6 +72,8 @@ class Listener:
         self._follow(order, report, was_held=bool(was_held), now=now)
 
     def _object(self, report: ev.Report, detail: str) -> None:
+        if detail in self._book.objections:
+            return
         self._hands.record(ev.Discrepancy(at=report.at, order_id=report.order_id, detail=detail))
 
     def _follow(

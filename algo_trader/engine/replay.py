@@ -63,15 +63,22 @@ def _show_bars(engine: Engine, day: PastDay, *, is_present: bool) -> None:
 
 def _show_candles(lane: Lane, is_present: bool) -> None:
     for candle in lane.builder.ready:
-        lane.last_indicators = indicators = lane.indicators.update(candle)
-        lane.candles += 1
-        if _was_held(lane, candle):
-            if not lane.is_told:
-                lane.tell_opened()
-            lane.strategy.manage(candle, lane.position(), indicators)
-        elif is_present:
-            lane.strategy.signal(candle, indicators)
+        try:
+            _show(lane, candle, is_present)
+        except (Exception, SystemExit) as error:  # A user's code may raise anything.
+            raise lane.blame(candle.start, error) from error
     lane.builder.ready.clear()
+
+
+def _show(lane: Lane, candle: Candle, is_present: bool) -> None:
+    lane.last_indicators = indicators = lane.indicators.update(candle)
+    lane.candles += 1
+    if _was_held(lane, candle):
+        if not lane.is_told:
+            lane.tell_opened()
+        lane.strategy.manage(candle, lane.position(), indicators)
+    elif is_present:
+        lane.strategy.signal(candle, indicators)
 
 
 def _was_held(lane: Lane, candle: Candle) -> bool:

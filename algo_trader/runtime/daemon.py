@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from algo_trader.core import work
 from algo_trader.core.book import Book
 from algo_trader.core.broker import AccountState
+from algo_trader.core.errors import BrokerError, StrategyError
 from algo_trader.core.events import Fact
 from algo_trader.core.inputs import CancelEntries, History, Input, Minute, Readiness
 from algo_trader.core.ports import Broker, Market
-from algo_trader.core.types import Instant, iso
+from algo_trader.core.types import ZERO, Instant, iso, text
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.intake import Intake
 from algo_trader.ledger.errors import StorageError
@@ -30,6 +33,8 @@ from algo_trader.runtime.reconcile import reconcile
 from algo_trader.runtime.status import State
 
 HEARTBEAT_S = 1.0
+UNCOVERED_MOST_S = 5.0
+"""Shares that are without a working stop for so long are told of."""
 IN_FLIGHT_WAIT_S = 5.0
 CANCEL_TRIES = 3
 CANCEL_WAIT_S = 1.0
@@ -72,6 +77,11 @@ class Daemon:
         self._last_bar_at: Instant | None = None
         self._last_minute_s: float | None = None
         self._reason = ""
+        self._takes_entries = True
+        self._is_prepared = False
+        self._uncovered_s = 0.0
+        self._uncovered_longest_s = 0.0
+        self._uncovered_share_s = ZERO
 
     # -- a life --
 
@@ -83,6 +93,10 @@ class Daemon:
         self.engine = parts.make_engine(book)
         self.engine.now = parts.market.now
         self.engine.is_ready = False
+        for day in parts.market.past():  # What reconciliation may need a price for.
+            for bars in day.minutes:
+                for bar in bars:
+                    self.engine.marks[bar.symbol] = bar.close
         self.pump = Pump(
             self.engine,
             parts.make_intake(self.engine),
@@ -90,6 +104,7 @@ class Daemon:
             parts.writer.append,
             parts.terms,
             self._tell,
+            tell_mistake=self._stop_for_mistake,
         )
 
     async def trade(self) -> None:
@@ -101,7 +116,8 @@ class Daemon:
         self._become(State.WARMING_UP)
         pump.put(History(parts.market.past(), parts.market.now))
         await pump.settled()
-        pump.put(Readiness(True))
+        self._is_prepared = True
+        pump.put(Readiness(self._takes_entries))
         await pump.settled()
         self._become(State.TRADING)
         await parts.market.run(self)
@@ -111,11 +127,22 @@ class Daemon:
         if parts.ends_with_market:
             self.stop("the bars have ended")
 
+    def permit(self, *, takes_entries: bool) -> None:
+        """Whether new positions are wanted at all; those held are looked after either way."""
+        if takes_entries != self._takes_entries:
+            self._takes_entries = takes_entries
+            self.parts.log("entries_permitted", is_permitted=takes_entries)
+            if self._is_prepared and not self.stopping.is_set():
+                self.pump.put(Readiness(takes_entries))
+
     async def heartbeat(self) -> None:
-        """Every second: ask about what has no answer."""
+        """Every second: ask about what has no answer, look at the cover and the account."""
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             self.pump.look_up()
+            self._watch_cover()
+            with suppress(BrokerError):
+                self.account = await self.parts.broker.account()
 
     async def watch_ledger(self) -> None:
         """Ends, by an error, when the ledger's writer has ended."""
@@ -194,9 +221,11 @@ class Daemon:
             "trade_stream": {"connected": self.state is State.TRADING},
             "strategies": status.strategies(engine.lanes),
             "positions": status.positions(engine),
-            "open_orders": status.orders(engine, unknown=False),
-            "unknown_orders": status.orders(engine, unknown=True),
+            "open_orders": status.open_orders(engine),
+            "unknown_orders": status.unknown_orders(engine, self.pump.in_flight),
             "uncovered_shares": status.uncovered_shares(engine),
+            "uncovered_share_seconds": text(self._uncovered_share_s),
+            "uncovered_longest_s": self._uncovered_longest_s,
             "pnl": status.pnl(engine),
             "risk": status.risk(engine),
             "ledger": {
@@ -209,6 +238,24 @@ class Daemon:
         }
 
     # -- inside --
+
+    def _watch_cover(self) -> None:
+        """Count seconds in which shares were without a stop; tell when there are too many."""
+        held = self.engine.book.active.values()
+        shares = sum((work.uncovered(holding) for holding in held), start=ZERO)
+        if not shares:
+            self._uncovered_s = 0.0
+            return
+        self._uncovered_s += HEARTBEAT_S
+        self._uncovered_share_s += shares * int(HEARTBEAT_S)
+        self._uncovered_longest_s = max(self._uncovered_longest_s, self._uncovered_s)
+        if self._uncovered_s == UNCOVERED_MOST_S:
+            self.parts.log("uncovered", shares=shares, seconds=self._uncovered_s)
+
+    def _stop_for_mistake(self, error: StrategyError) -> None:
+        """Positions keep their stops; without its strategy there is nothing else to do for them."""
+        self.parts.log("strategy_failed", level="critical", error=error)
+        self.stop("the strategy made a mistake")
 
     def _become(self, state: State) -> None:
         self.state = state

@@ -77,13 +77,11 @@ class _Asked:
         reason = body.get("reason", "an operator's halt")
         if not isinstance(reason, str) or not 0 < len(reason) <= REASON_MOST:
             raise ConfigError(f"reason: give a text of at most {REASON_MOST} characters")
-        self._daemon.put(Halt(reason))
-        await self._daemon.settled()
+        await self._daemon.pump.ask(Halt(reason))
         return {"halted_because": self._daemon.engine.book.halted}
 
     async def resume(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._daemon.put(Resume())
-        await self._daemon.settled()
+        await self._daemon.pump.ask(Resume())
         return {"halted_because": self._daemon.engine.book.halted}
 
     async def settings(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -94,8 +92,7 @@ class _Asked:
         if not isinstance(key, str) or not isinstance(value, str | None):
             raise ConfigError("key: a text; value: a text, or null to end the override")
         key, value = self._desk.check(key, value, await self._overrides())
-        self._daemon.put(SettingChange(key, value))
-        await self._daemon.settled()
+        await self._daemon.pump.ask(SettingChange(key, value))
         self._desk.apply(await self._overrides())
         return {"key": key, "value": value}
 

@@ -61,11 +61,13 @@ async def live(
             await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
         trading.cancel()
         error = (await asyncio.gather(trading, return_exceptions=True))[0]
-        if not watching.done() and (error is None or isinstance(error, asyncio.CancelledError)):
-            await daemon.shut_down()
+        if not watching.done():
+            await daemon.shut_down()  # Also after an error: what rests must not fill unwatched.
         supervisor.end()
         failure = await watching
         stopping.cancel()
+        if daemon.pump.mistake is not None:
+            raise daemon.pump.mistake
         if isinstance(error, Exception):
             raise error
         if failure is not None:

@@ -21,8 +21,14 @@ from typing import TypeAlias
 
 from algo_trader.core import events as ev
 from algo_trader.core import work
-from algo_trader.core.errors import AlgoTraderError, BrokerError, CoreError, Unavailable
-from algo_trader.core.inputs import Input, Reports, Truths
+from algo_trader.core.errors import (
+    AlgoTraderError,
+    BrokerError,
+    CoreError,
+    StrategyError,
+    Unavailable,
+)
+from algo_trader.core.inputs import Input, Reports, Settle, Truths
 from algo_trader.core.ports import Broker
 from algo_trader.core.types import ClientOrderId, Role
 from algo_trader.engine.engine import Engine
@@ -60,7 +66,8 @@ class Pump:
     """Feeds one engine, keeps its facts, carries out its commands.
 
     `facts_recorded` counts facts of this process; `commit_s` and `decision_s` hold the latest
-    durations, in seconds, of commits and from a completed candle to its order's leaving.
+    durations, in seconds, of commits and from a completed candle to its order's leaving. `mistake`
+    is the first one of a user's strategy: fills are still followed, nothing is asked of it.
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class Pump:
         terms: PumpTerms,
         tell: Tell,
         clock: Callable[[], float] = time.monotonic,
+        tell_mistake: Callable[[StrategyError], None] = lambda error: None,
     ) -> None:
         self.engine = engine
         self.terms = terms
@@ -90,6 +98,9 @@ class Pump:
         self._lookups = Lookups(terms.settle_s, clock)
         self._idle = asyncio.Event()
         self._failure: BaseException | None = None
+        self._askers: list[tuple[Input, asyncio.Future[None]]] = []
+        self._tell_mistake = tell_mistake
+        self.mistake: StrategyError | None = None
         self._decided_at = 0.0
 
     # -- the way in --
@@ -103,6 +114,13 @@ class Pump:
             raise InboxFull(
                 f"{self.terms.inbox_capacity} inputs wait for the pump: it has fallen behind"
             ) from None
+
+    async def ask(self, item: Input) -> None:
+        """Hand over an input; returns when what it led to is recorded, busy or not."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._askers.append((item, done))
+        self.put(Settle())  # Wakes the loop.
+        await done
 
     async def settled(self) -> None:
         """Return when every input was processed and no command is in flight."""
@@ -127,13 +145,32 @@ class Pump:
                 self._take(item)
                 while not self._inbox.empty():
                     self._take(self._inbox.get_nowait())
+                askers, self._askers = self._askers, []
+                for asked, _ in askers:
+                    self._take(asked)
                 await self._work_off()
+                for _, done in askers:
+                    if not done.done():
+                        done.set_result(None)
         finally:
             for task in set(self._in_flight.values()):
                 task.cancel()
 
     def _take(self, item: Input) -> None:
-        self._gather(self._intake.take(item))
+        self._guard(self._intake.take, item)
+
+    def _guard(self, answer: Callable[..., Step], *given: Input) -> None:
+        """An answer of the engine. A mistake of the strategy's must not lose a fill: what it did
+        not keep from being decided is recorded and sent, and from then on nothing is asked of it.
+        """
+        try:
+            self._gather(answer(*given))
+        except StrategyError as error:
+            self.engine.is_ready = False
+            self._gather(self.engine.hands.step())
+            if self.mistake is None:
+                self.mistake = error
+                self._tell_mistake(error)
 
     def _gather(self, step: Step) -> None:
         self._facts += step.facts
@@ -164,11 +201,13 @@ class Pump:
             is_waiting = is_lockstep and (self._commands or self._in_flight)
             if engine.has_line and not is_waiting:
                 engine.settled()
+            if self.mistake is not None:
+                engine.due.clear()
             if is_waiting or not engine.due:
                 return
             if not self._facts:
                 self._decided_at = time.perf_counter()
-            self._gather(engine.on_candle_due())
+            self._guard(engine.on_candle_due)
 
     async def _record(self) -> None:
         facts, self._facts = self._facts, []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from algo_trader.core.errors import AlgoTraderError
-from algo_trader.core.inputs import Pinned, Positions, Settle, Strangers, Truths
+from algo_trader.core.inputs import Balance, Pinned, Positions, Settle, Strangers, Truths
 from algo_trader.core.ports import Broker, BrokerOrder, BrokerStatus
 from algo_trader.core.types import ClientOrderId
 from algo_trader.engine.reconcile import position_differences
@@ -35,6 +35,8 @@ async def reconcile(pump: Pump, broker: Broker) -> None:
         pump.put(Settle())
         await pump.settled()
         if pump.facts_recorded == recorded:
+            pump.put(Balance((await broker.account()).cash))
+            await pump.settled()
             return
     raise Unsettled(f"{ROUNDS} rounds of reconciliation have each brought something new")
 

@@ -5,7 +5,7 @@ Reads; changes nothing. Money, prices and quantities are text, times ISO-8601 UT
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -113,10 +113,15 @@ def _position(engine: Engine, held: Holding) -> dict[str, Any]:
     }
 
 
-def orders(engine: Engine, *, unknown: bool) -> list[dict[str, Any]]:
-    """The orders that are live, or those whose outcome is unknown."""
-    found = [order for order in engine.book.orders.values() if order.is_live]
-    return [_order(order) for order in found if not unknown or order.is_unknown]
+def open_orders(engine: Engine) -> list[dict[str, Any]]:
+    """The orders that are live, as far as we know."""
+    return [_order(order) for order in engine.book.orders.values() if order.is_live]
+
+
+def unknown_orders(engine: Engine, in_flight: Collection[str]) -> list[dict[str, Any]]:
+    """The orders whose answer is missing, but for those that wait for it at this moment."""
+    found = work.unanswered(engine.book)
+    return [_order(order) for order in found if order.order_id not in in_flight]
 
 
 def _order(order: Order) -> dict[str, Any]:

@@ -69,7 +69,7 @@ PARTIALLY_FILLED .          PART     .       =       .         PART       PART  
 FILLED           .          FILL     .       =       .         .          FILL      FILL        FILL FILL .        .       .
 CANCELED         .          CANC     .       =       .         .          CANC      CANC        CANC FILL =        .       .
 EXPIRED          .          EXP      .       =       .         .          EXP       EXP         EXP  FILL .        =       .
-REJECTED         .          REJ      =       =       .         .          REJ       REJ         .    .    .        .       .
+REJECTED         .          REJ      =       =       .         .          REJ       REJ         PART FILL .        .       .
 SUBMIT_FAILED    .          ACC      .       =       .         .          FAIL      FAIL        PART FILL CANC     EXP     CANC
 """  # noqa: E501 - a table reads better whole
 
@@ -219,7 +219,7 @@ def test_cell(state: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("state", "kinds"),
     [
-        ("REJECTED", []),
+        ("REJECTED", ["part", "last"]),
         ("FILLED", []),
         ("CANCELED", ["last"]),
         ("EXPIRED", ["last"]),

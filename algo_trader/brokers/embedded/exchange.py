@@ -210,10 +210,10 @@ class EmbeddedExchange:
             if await self._meet(venue.match, bar, Stage.MATCHED, inbox):
                 # Once more for the stops that answered these fills, by the entry-bar rule.
                 await self._meet(venue.match_entry_bar, bar, Stage.SETTLED, inbox)
+        if self._setup.pace is not None:
+            await self._setup.pace()  # Before it is played: who stops here loses no decision.
         with self._wholly():
             self._keep(Place(start + MINUTE, Stage.READY))
-        if self._setup.pace is not None:
-            await self._setup.pace()
         inbox.put(Minute(start, bars))
         await inbox.settled()
 

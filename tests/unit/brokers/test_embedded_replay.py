@@ -158,8 +158,8 @@ def test_virtual_time_and_the_past(path: Path) -> None:
     exchange.close()
 
 
-def test_pace_lies_between_a_minute_and_its_bars(path: Path) -> None:
-    """Goal: paced once a minute, when it is played and before it is told. Method: note both."""
+def test_pace_lies_before_a_minute_is_played_to_its_end(path: Path) -> None:
+    """Goal: paced once a minute, before it counts as played: who stops there loses no decision."""
     noted: list[str] = []
 
     async def pace() -> None:
@@ -171,8 +171,8 @@ def test_pace_lies_between_a_minute_and_its_bars(path: Path) -> None:
     exchange = EmbeddedExchange.open(path, setup(day(0, "AA 1 1 1 1", "AA 1 1 1 1"), pace=pace))
     done(exchange.run(Tray(handle)))
     assert noted == [
-        "opens 0:00", "clock 0:00", "pace 0:01", "minute 0:00 1",
-        "clock 0:01", "pace 0:02", "minute 0:01 1",
+        "opens 0:00", "clock 0:00", "pace 0:00", "minute 0:00 1",
+        "clock 0:01", "pace 0:01", "minute 0:01 1",
     ]  # fmt: skip
     exchange.close()
 

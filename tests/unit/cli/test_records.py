@@ -156,7 +156,18 @@ def test_tables_are_for_people(data: Path, capsys: pytest.CaptureFixture[str]) -
     assert positions[1].split()[-1] == positions[1].split()[-4]
 
 
-@pytest.mark.parametrize("verb", [*KINDS, "verify", "backup"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_traded_yet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """Goal: an empty answer, and why on stderr; nothing is made."""
+    asked = Asked(tmp_path / "data", capsys, kind, "--json")
+    assert (asked.code, json.loads(asked.out)) == (0, {kind: []})
+    assert "nothing has been traded here yet" in asked.err
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("verb", ["verify", "backup"])
 def test_no_ledger_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str) -> None:
     """Goal: one clear sentence, exit 1, and nothing is made."""
     asked = Asked(tmp_path / "data", capsys, verb)

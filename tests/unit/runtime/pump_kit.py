@@ -14,7 +14,16 @@ from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition
 from algo_trader.core.inputs import Input, Minute, Reports
-from algo_trader.core.types import Bar, BrokerOrderId, Candle, ClientOrderId, Session, Side, Symbol
+from algo_trader.core.types import (
+    Action,
+    Bar,
+    BrokerOrderId,
+    Candle,
+    ClientOrderId,
+    Session,
+    Side,
+    Symbol,
+)
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.intake import Intake
 from algo_trader.engine.lane import Lane
@@ -118,8 +127,12 @@ class Phone:
         return dict(self.held)
 
     async def account(self) -> AccountState:
-        """The account."""
-        return AccountState(self.account_id, CASH, CASH)
+        """The account: what it began with, less what was bought, plus what was sold."""
+        cash = CASH
+        for order in self.known.values():
+            value = sum((done.qty * done.price for done in order.executions), start=Decimal(0))
+            cash -= value if order.action is Action.BUY else -value
+        return AccountState(self.account_id, cash, cash)
 
 
 class Bench:
