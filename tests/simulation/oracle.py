@@ -57,12 +57,8 @@ async def look_at_cover(exchange: EmbeddedExchange, world: World, when: str) -> 
             world.complain(f"{when} {exchange.now}: {position.qty} {symbol}, covered are {covered}")
 
 
-def compare(ledger_file: Path, exchange_file: Path, *, may_lack_ids: bool) -> list[str]:
-    """Every way in which the two files disagree.
-
-    With `may_lack_ids` an order that has ended may lack the broker's id: its fill or its end may
-    have been heard although its answer was not.
-    """
+def compare(ledger_file: Path, exchange_file: Path) -> list[str]:
+    """Every way in which the two files disagree."""
     ours, theirs = _Ours(ledger_file), _Theirs(exchange_file)
     found: list[str] = []
     for name in ("executions", "cash", "positions"):
@@ -73,9 +69,7 @@ def compare(ledger_file: Path, exchange_file: Path, *, may_lack_ids: bool) -> li
         known = ours.orders.get(order_id)
         if known is None:
             found.append(f"{order_id}: the ledger has never heard of it")
-        elif may_lack_ids and known[0] is None and status != "open":
-            known = (broker_id, known[1])
-        if known is not None and (known[0] != broker_id or known[1] not in STATE_OF[status]):
+        elif known[0] != broker_id or known[1] not in STATE_OF[status]:
             found.append(f"{order_id} is {known} in the ledger, {broker_id} {status} there")
     for order_id, (_, state) in ours.orders.items():
         if order_id not in theirs.orders and state not in NEVER_THERE:

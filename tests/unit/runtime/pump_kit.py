@@ -139,13 +139,17 @@ class Bench:
     """A pump and all around it. `log` says what happened, `now_s` is its clock."""
 
     def __init__(
-        self, *symbols: Symbol, terms: PumpTerms = PATIENT, phone: Phone | None = None
+        self,
+        *symbols: Symbol,
+        terms: PumpTerms = PATIENT,
+        phone: Phone | None = None,
+        make: type[Eager] = Eager,
     ) -> None:
         self.phone = Phone([]) if phone is None else phone
         self.log = self.phone.log
         self.facts: list[ev.Fact] = []
         self.book = Book()
-        self.strategies = [Eager(symbol) for symbol in symbols or ("X",)]
+        self.strategies = [make(symbol) for symbol in symbols or ("X",)]
         lanes = [Lane("s", own, self.book.holding("s", own.symbol)) for own in self.strategies]
         self.engine = Engine(self.book, lanes, RiskLimits())
         self.engine.open_account("a", CASH, SESSION.opens_at)
