@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import click
 
 from algo_trader.cli import embedded_account
 from algo_trader.cli.embedded_account import BROKER
-from algo_trader.cli.main import Globals
+from algo_trader.cli.main import Globals, Stopped, say
 from algo_trader.cli.output import tell
 from algo_trader.cli.params import BarsCommand, DateType
 from algo_trader.config import (
@@ -54,6 +54,15 @@ from algo_trader.wiring.daemon import Replay, wire_embedded
 from algo_trader.wiring.trading import Trading, strategy_parameters
 
 SPEED_MOST = 1_000_000
+
+
+@contextmanager
+def _early_stop() -> Iterator[None]:
+    """A signal before the daemon lives means `stop` too: nothing has begun, all is done."""
+    try:
+        yield
+    except Stopped:
+        say("stopped before trading began")
 
 
 class SpeedType(click.ParamType[float | None]):
@@ -172,12 +181,12 @@ def command(
         speed=speed,
         exit_at_end=exit_at_end,
         reference=reference,
-        overrides=overrides,
+        overrides=overrides if broker is None else (*overrides, f"broker.provider={broker}"),
     )
     os.umask(0o077)  # What the daemon writes is its owner's alone.
     make_data_dir(options.data_dir)
     embedded_account.require_room(options.data_dir)
-    with DaemonLock(lock_file(options.data_dir)), redirect_stdout(sys.stderr):
+    with DaemonLock(lock_file(options.data_dir)), redirect_stdout(sys.stderr), _early_stop():
         folder = embedded_account.account_of(options.data_dir, is_reset=is_reset, force=force)
         _run(options, choices, folder)
 

@@ -5,7 +5,6 @@ Every answer is a JSON object. Questions about the ledger run on its own thread,
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,8 +15,10 @@ from typing import Any
 from algo_trader.core.errors import ConfigError
 from algo_trader.core.inputs import Halt, Resume, SettingChange
 from algo_trader.ledger import answers
-from algo_trader.ledger.backup import backup_name, partial_name, publish
+from algo_trader.ledger.backup import backup_name
+from algo_trader.ledger.errors import StorageError
 from algo_trader.runtime.control import Handler
+from algo_trader.runtime.copies import back_up
 from algo_trader.runtime.daemon import Daemon
 from algo_trader.runtime.paths import AccountFolder
 
@@ -112,20 +113,20 @@ class _Asked:
         """A copy for `verify` to look at; whoever asked deletes it."""
         name = f"{SNAPSHOT_PREFIX}{os.getpid()}-{datetime.now(UTC).strftime('%H%M%S%f')}.db"
         target = self._folder.path / name
-        await self._daemon.parts.writer.run(lambda ledger: ledger.snapshot(target))
+        try:
+            await self._daemon.parts.writer.run(lambda ledger: ledger.snapshot(target))
+        except StorageError:
+            target.unlink(missing_ok=True)  # Cut short, it would only take room.
+            raise
         return {"path": str(target)}
 
     async def backup(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A verified copy: written by the ledger's thread, proved by another."""
+        """A verified copy, where it was asked for or in the folder of backups."""
         wanted = body.get("path")
         if wanted is None:
-            self._folder.backups.mkdir(mode=0o700, exist_ok=True)
             target = self._folder.backups / backup_name("trading", datetime.now(UTC))
         elif isinstance(wanted, str) and os.path.isabs(wanted):
             target = Path(wanted)
         else:
             raise ConfigError("path: give an absolute path, or none for the folder of backups")
-        partial = partial_name(target)
-        await self._daemon.parts.writer.run(lambda ledger: ledger.snapshot(partial))
-        await asyncio.to_thread(publish, partial, target)
-        return {"path": str(target)}
+        return {"path": str(await back_up(self._daemon.parts.writer, target))}

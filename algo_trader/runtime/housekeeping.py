@@ -15,8 +15,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from algo_trader.core.types import text
-from algo_trader.ledger.backup import backup_name, keep_last, partial_name, publish
+from algo_trader.ledger.backup import backup_name, keep_last
 from algo_trader.runtime import Log
+from algo_trader.runtime.copies import back_up
 from algo_trader.runtime.daemon import Daemon
 from algo_trader.runtime.handlers import SNAPSHOT_PREFIX
 from algo_trader.runtime.paths import AccountFolder
@@ -67,11 +68,8 @@ class Housekeeping:
     async def back_up(self) -> None:
         """A verified copy of the ledger; the oldest beyond BACKUPS_KEPT are deleted."""
         folder = self._folder.backups
-        folder.mkdir(mode=0o700, exist_ok=True)
         target = folder / backup_name("trading", datetime.now(UTC))
-        partial = partial_name(target)
-        await self._daemon.parts.writer.run(lambda ledger: ledger.snapshot(partial))
-        await asyncio.to_thread(publish, partial, target)
+        await back_up(self._daemon.parts.writer, target)
         gone = await asyncio.to_thread(keep_last, folder, "trading", BACKUPS_KEPT)
         self._log("backed_up", file=str(target), deleted=len(gone))
 

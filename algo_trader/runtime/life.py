@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from algo_trader.core.errors import AlgoTraderError
+from algo_trader.core.errors import AlgoTraderError, CoreError
 from algo_trader.runtime import Log
 from algo_trader.runtime.control import ControlServer, Handler
 from algo_trader.runtime.daemon import Daemon
@@ -26,10 +26,6 @@ SAME_REQUEST_S = 1.0
 """Signals within this time ask once: service managers send each to the group as well."""
 
 
-class DaemonEnded(AlgoTraderError):
-    """A task that the daemon cannot do without has ended."""
-
-
 async def live(
     daemon: Daemon,
     make_handlers: Callable[[Daemon], Mapping[tuple[str, str], Handler]],
@@ -38,7 +34,9 @@ async def live(
     socket: Path,
     log: Log,
 ) -> None:
-    """One whole life. Returns after a graceful end; raises what ended the daemon otherwise."""
+    """One whole life. Returns after a graceful end; raises what ended the daemon otherwise: a
+    CoreError for what nobody foresaw, since starting again is safe.
+    """
     await daemon.prepare()
     housekeeping.clear()
     # What exists by now stays: the collector need not look at a year of bars again and again.
@@ -68,10 +66,14 @@ async def live(
         stopping.cancel()
         if daemon.pump.mistake is not None:
             raise daemon.pump.mistake
-        if isinstance(error, Exception):
-            raise error
+        found = error if isinstance(error, Exception) else failure and failure.error
+        if isinstance(found, AlgoTraderError):
+            raise found
+        if found is not None:
+            log("broken", level="critical", error=found)
+            raise CoreError(f"{type(found).__name__}: {found}") from found
         if failure is not None:
-            raise failure.error or DaemonEnded(str(failure))
+            raise CoreError(str(failure))
     finally:
         await control.close()
         await daemon.parts.writer.close()
