@@ -32,6 +32,7 @@ def command(options: Globals, file: Path | None) -> None:
     Example, offline, on what a daemon left in ./data:
       algo-trader --data-dir data backup before-upgrade.db
     """
+    os.umask(0o077)  # As private as the ledger itself.
     if file is not None:
         file = Path(os.path.abspath(file))  # The daemon stands elsewhere.
         _require_replaceable(options, file)

@@ -34,9 +34,9 @@ def command(
 ) -> None:
     """Show every setting and where its value comes from: default, .env, environment or ledger.
 
-    Risk limits, the watchlist, velez.enabled and log.level can be overridden in the ledger; a
-    running daemon applies them at once, without one they hold from the next start on. A backtest
-    does not know them.
+    Risk limits, velez.enabled, log.level and the watchlist can be overridden in the ledger. A
+    running daemon follows them at once, but for the watchlist, which holds from the next start on.
+    A backtest does not know them.
 
     \b
     Example, offline:

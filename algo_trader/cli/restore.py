@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def command(options: Globals, file: Path) -> None:
     Example, offline, on what a daemon left in ./data:
       algo-trader --data-dir data restore before-upgrade.db
     """
+    os.umask(0o077)  # As private as the ledger that was there.
     if not file.exists():
         raise ConfigError(f"{file} does not exist: name a file that `algo-trader backup` wrote")
     from algo_trader.ledger.backup import account_in, is_ledger, restore

@@ -319,7 +319,7 @@ def _load(options: Globals, choices: Choices, stored: Mapping[str, str]) -> Load
 
 
 def _level(options: Globals, loaded: LoadedSettings) -> str:
-    levels = {-1: "warning", 0: loaded.settings.log.level}
+    levels = {-1: "error", 0: loaded.settings.log.level}
     return levels.get(options.verbosity, "debug")
 
 

@@ -77,7 +77,11 @@ def _summary(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     risk, ledger = _View(status.get("risk")), _View(status.get("ledger"))
     cash = f"cash {account['cash']}, buying power {account['buying_power']}"
     unrealized = f"unrealized {pnl['unrealized']}, equity {pnl['equity']}"
-    losses = f"{risk['consecutive_losses']} losses in a row"
+    losses = f"losses in a row: {risk['consecutive_losses']}"
+    said = status.get("risk")
+    tripped = said.get("tripped") if isinstance(said, Mapping) else None
+    if isinstance(tripped, list) and tripped:
+        losses += f"; NO NEW ENTRIES this session: {', '.join(map(str, tripped))}"
     commits = f"p99 of commits {ledger['commit_p99_ms']} ms"
     rows = [
         ("state", whole["state"]),

@@ -20,7 +20,7 @@ EDITABLE = tuple(
     for key in SETTINGS
     if key.startswith("risk.") or key in ("watchlist", "velez.enabled", "log.level")
 )
-"""What may be overridden in a ledger: what a running daemon can take over without a restart."""
+"""What may be overridden in a ledger. A running daemon follows at once, but for the watchlist."""
 
 
 def split(override: str) -> tuple[str, str]:

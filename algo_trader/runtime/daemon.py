@@ -111,6 +111,7 @@ class Daemon:
         """Reconcile, rebuild, and follow the market until it has no more to say."""
         parts, pump = self.parts, self.pump
         self._become(State.RECONCILING)
+        self._tell_what_was_left()
         await reconcile(pump, parts.broker)
         self.account = await parts.broker.account()
         self._become(State.WARMING_UP)
@@ -123,7 +124,13 @@ class Daemon:
         await parts.market.run(self)
         self.account = await parts.broker.account()
         self._become(State.IDLE)
-        parts.log("market_ended", at=iso(parts.market.now))
+        parts.log(
+            "market_ended",
+            at=iso(parts.market.now),
+            equity=status.figure(self.engine.equity()),
+            realized_today=text(self.engine.book.realized_today),
+            trades_today=len(self.engine.book.trades_today),
+        )
         if parts.ends_with_market:
             self.stop("the bars have ended")
 
@@ -175,6 +182,8 @@ class Daemon:
             await self._settles(CANCEL_WAIT_S)
         if self.engine.book.resting:
             log("entries_rest_at_shutdown", level="warning", count=self.engine.book.resting)
+        for held in status.positions(self.engine):
+            log("position_left", **held)
         if status.uncovered_shares(self.engine) != "0":
             shares = status.uncovered_shares(self.engine)
             log("uncovered_at_shutdown", level="critical", shares=shares)
@@ -251,6 +260,24 @@ class Daemon:
         self._uncovered_longest_s = max(self._uncovered_longest_s, self._uncovered_s)
         if self._uncovered_s == UNCOVERED_MOST_S:
             self.parts.log("uncovered", shares=shares, seconds=self._uncovered_s)
+
+    def _tell_what_was_left(self) -> None:
+        """What the life before has left and this one cannot settle by itself."""
+        book, log = self.engine.book, self.parts.log
+        if book.halted is not None:
+            remedy = "put it right, then POST /resume to the control socket"
+            log("still_halted", level="critical", reason=book.halted, remedy=remedy)
+        traded = {(lane.name, lane.symbol) for lane in self.engine.lanes}
+        for held in book.in_order():
+            if held.qty and (held.strategy, held.symbol) not in traded:
+                log(
+                    "position_not_traded",
+                    level="warning",
+                    symbol=held.symbol,
+                    strategy=held.strategy,
+                    qty=held.qty,
+                    note="this run does not manage it: its stop stays, the session's end ends it",
+                )
 
     def _stop_for_mistake(self, error: StrategyError) -> None:
         """Positions keep their stops; without its strategy there is nothing else to do for them."""

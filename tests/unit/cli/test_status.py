@@ -103,7 +103,7 @@ market        open, session 2024-01-02, 2024-01-02 14:30:00Z to 2024-01-02 21:00
 feed          connected, last bar 2024-01-02 15:01:00Z, 0.4 s behind
 trade stream  NOT CONNECTED
 P&L           realized today -12.50, unrealized 1,250.00, equity 25,009.30
-risk          737.50 of daily loss left, 2 losses in a row
+risk          737.50 of daily loss left, losses in a row: 2
 ledger        1204 facts, last at 2024-01-02 15:01:02Z, p99 of commits 3.1 ms
 uncovered     3 shares without a working stop
 

@@ -79,7 +79,16 @@ TO_ASK: dict[str, tuple[Facts, list[ClientOrderId]]] = {
     "a move that works, its old stop untold of": ([*COVERED, *moving(), accepted(MOVED)], [STOP]),
     "a move that works": ([*COVERED, *moving(), replaced(), accepted(MOVED)], []),
     "a move that was refused": ([*COVERED, *moving(), refused(MOVED)], []),
-    "an entry that filled before its answer": ([*sent(ENTRY, Role.ENTRY), fill(ENTRY, 10)], []),
+    "filled before its answer": ([*sent(ENTRY, Role.ENTRY), fill(ENTRY, 10)], [ENTRY]),
+    "canceled before its answer": ([*sent(ENTRY, Role.ENTRY), canceled(ENTRY)], [ENTRY]),
+    "filled, and answered of late": (
+        [*sent(ENTRY, Role.ENTRY), fill(ENTRY, 10), accepted(ENTRY)],
+        [],
+    ),
+    "refused": ([*sent(ENTRY, Role.ENTRY), refused(ENTRY)], []),
+    "an execution that was not told of": ([*COVERED, fill(STOP, 3, 7)], [STOP]),
+    "nor of an order that has ended": ([*COVERED, fill(STOP, 3, 7), canceled(STOP)], [STOP]),
+    "until it is": ([*COVERED, fill(STOP, 3, 7), canceled(STOP), fill(STOP, 4)], []),
     "in part before its answer": ([*sent(ENTRY, Role.ENTRY), fill(ENTRY, 4)], [ENTRY]),
     "a late entry": (
         [
