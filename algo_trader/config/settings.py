@@ -183,7 +183,7 @@ class EmbeddedSettings(Section):
     initial_cash: Number = _decimal(
         Decimal(25_000), "100", "1000000000", "Cash the account begins with, in dollars."
     )
-    latency_ms: Whole = _int(0, 0, 5_000, "Milliseconds the exchange takes to answer.")
+    latency_ms: Whole = _int(0, 0, 10_000, "Milliseconds the exchange takes to answer.")
     partial_fill_pct: Whole = _int(
         VenueRules().partial_fill_pct, 0, 100, "Fills that are partial, in per cent."
     )

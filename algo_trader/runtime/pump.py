@@ -39,6 +39,8 @@ from algo_trader.runtime.lookups import Lookups
 DOUBTFUL = (ev.OutcomeUnknown, ev.CancelUnanswered, ev.CancelRefused, ev.OrderAccepted)
 """Facts after which an order may have to be asked about (work.unanswered says which)."""
 
+COMMAND_TIMEOUT_S = 10.0
+
 Append: TypeAlias = Callable[[Sequence[ev.Fact]], Awaitable[None]]
 Tell: TypeAlias = Callable[[Sequence[ev.Fact]], None]
 Ask: TypeAlias = Callable[[], Awaitable[Input | None]]
@@ -53,7 +55,7 @@ class PumpTerms:
     """
 
     is_lockstep: bool
-    command_timeout_s: float = 10.0
+    command_timeout_s: float = COMMAND_TIMEOUT_S
     settle_s: float = 30.0
     inbox_capacity: int = 10_000
 

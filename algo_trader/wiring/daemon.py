@@ -19,7 +19,7 @@ from algo_trader.ledger.writer import Writer
 from algo_trader.runtime import Log
 from algo_trader.runtime.daemon import Daemon, Narrate, Parts
 from algo_trader.runtime.pace import Pace
-from algo_trader.runtime.pump import PumpTerms
+from algo_trader.runtime.pump import COMMAND_TIMEOUT_S, PumpTerms
 from algo_trader.wiring.trading import Trading, wire_engine
 
 
@@ -50,6 +50,7 @@ def wire_embedded(
     Raises what opening them does: ExchangeRefused, ExchangeLocked, StorageFailure.
     """
     lanes: list[Lane] = []
+    latency_s = settings.embedded.latency_ms / 1000
     pace = Pace(replay.speed, lambda: all(lane.is_warm for lane in lanes))
     exchange = EmbeddedExchange.open(
         exchange_file,
@@ -61,7 +62,7 @@ def wire_embedded(
             period=[PastDay(day.session, day.minutes) for day in replay.period],
             costs=settings.cost_model(),
             rules=settings.venue_rules(),
-            latency_s=settings.embedded.latency_ms / 1000,
+            latency_s=latency_s,
             pace=pace.minute,
             exit_at_end=replay.exit_at_end,
         ),
@@ -79,7 +80,10 @@ def wire_embedded(
         writer=Writer(lambda: Ledger.open(ledger_file)),
         make_engine=make_engine,
         make_intake=lambda engine: Intake(engine, settings.reconcile.stop_pct),
-        terms=PumpTerms(is_lockstep=True, settle_s=0),
+        # What the exchange knows it knows at once; its own slowness is no silence.
+        terms=PumpTerms(
+            is_lockstep=True, settle_s=0, command_timeout_s=COMMAND_TIMEOUT_S + latency_s
+        ),
         ends_with_market=replay.exit_at_end,
         log=log,
         narrate=narrate,

@@ -60,7 +60,7 @@ BOUNDS = [
     ("costs.commission_per_share", "0", "1", "-0.01", "1.01"),
     ("costs.commission_per_order", "0", "100", "-1", "100.01"),
     ("embedded.initial_cash", "100", "1000000000", "99", "1000000001"),
-    ("embedded.latency_ms", "0", "5000", "-1", "5001"),
+    ("embedded.latency_ms", "0", "10000", "-1", "10001"),
     ("embedded.partial_fill_pct", "0", "100", "-1", "101"),
     ("embedded.refuse_pct", "0", "100", "-1", "101"),
     ("embedded.seed", "0", "2147483647", "-1", "2147483648"),
