@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from algo_trader.cli import embedded_account
+from algo_trader.cli.daemon_settings import Choices, level, load, settings_desk, takes_entries
 from algo_trader.cli.embedded_account import BROKER
 from algo_trader.cli.main import Globals, Stopped, say
 from algo_trader.cli.output import tell
@@ -22,21 +23,16 @@ from algo_trader.cli.params import BarsCommand, DateType
 from algo_trader.config import (
     LoadedSettings,
     Origin,
-    as_text,
-    load_settings,
     require_fees,
     strategy_overrides,
 )
-from algo_trader.config.editable import checked, overridden
-from algo_trader.config.overrides import resolve, split
 from algo_trader.core.errors import ConfigError, DataError
 from algo_trader.core.ports import Market
 from algo_trader.core.session import SessionTable
 from algo_trader.feeds.bars import LoadedBars, load_bars
 from algo_trader.feeds.calendar import load_sessions
 from algo_trader.feeds.tape import Tape, build_tape
-from algo_trader.runtime.daemon import Daemon
-from algo_trader.runtime.handlers import SettingsDesk, handlers
+from algo_trader.runtime.handlers import handlers
 from algo_trader.runtime.housekeeping import Housekeeping
 from algo_trader.runtime.life import live
 from algo_trader.runtime.lock import DaemonLock
@@ -83,19 +79,6 @@ class SpeedType(click.ParamType[float | None]):
         if not 0 < speed <= SPEED_MOST:
             self.fail(f"{value!r}: give a number above 0, such as 60, or max", param, ctx)
         return speed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """What the command line asked for."""
-
-    paths: tuple[Path, ...]
-    first: date | None
-    last: date | None
-    speed: float | None
-    exit_at_end: bool
-    reference: str
-    overrides: tuple[str, ...]
 
 
 @click.command(cls=BarsCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -207,7 +190,7 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
     if cls is not Velez:
         own, rest = strategy_overrides(choices.overrides, cls.own_parameters())
         choices = replace(choices, overrides=tuple(rest))
-    loaded = _load(options, choices, kept.overrides)
+    loaded = load(options, choices, kept.overrides)
     settings = loaded.settings
     bars, tape = _read(options, choices.paths)
     symbols = _symbols(loaded, tape)
@@ -250,7 +233,7 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
         stack.callback(close_exchange)
         embedded_account.require_one_history(folder, daemon.parts.market.now, period, kept.until)
         markets.append(daemon.parts.market)
-        daemon.permit(takes_entries=_takes_entries(choices, loaded))
+        daemon.permit(takes_entries=takes_entries(choices, loaded))
         log(
             "embedded_exchange",
             note="no order leaves this machine",
@@ -261,10 +244,11 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
         )
         if daemon.parts.market.now > period[-1].last_minute:
             log("bars_played", note="to their end; --reset-exchange opens a new account on them")
+        desk = settings_desk(options, choices, daemon, logs)
         asyncio.run(
             live(
                 daemon,
-                lambda running: handlers(running, folder, _desk(options, choices, running, logs)),
+                lambda running: handlers(running, folder, desk),
                 Housekeeping(daemon, folder, log, lambda: _sessions(options)),
                 socket=control_socket(options.data_dir),
                 log=log,
@@ -272,62 +256,11 @@ def _run(options: Globals, choices: Choices, folder: AccountFolder) -> None:
         )
 
 
-def _desk(options: Globals, choices: Choices, daemon: Daemon, logs: Logs) -> SettingsDesk:
-    """Overrides are checked against the settings' bounds; limits and log level follow at once."""
-
-    given = {resolve(split(override)[0]) for override in choices.overrides}
-    # Frozen: a file edited meanwhile takes effect at the next start, not by the way.
-    below = _load(options, choices, {}).settings.values()
-
-    def follow(stored: Mapping[str, str]) -> LoadedSettings:
-        values = {key: as_text(value) for key, value in below.items()} | dict(stored)
-        return load_settings(
-            env_file=Path(os.devnull),
-            environ={},
-            overrides=[f"{key}={value}" for key, value in values.items()],
-        )
-
-    def check(key: str, value: str | None, stored: Mapping[str, str]) -> tuple[str, str | None]:
-        name, text = (overridden(key, stored), None) if value is None else checked(key, value)
-        if name in given:
-            raise ConfigError(f"{name} was given to start by --set, which wins: start without it")
-        kept = {other: stored[other] for other in stored if other != name}
-        follow(kept if text is None else kept | {name: text})  # Bad together: nothing is stored.
-        return name, text
-
-    def apply(stored: Mapping[str, str]) -> None:
-        loaded = follow(stored)
-        daemon.engine.change_limits(loaded.settings.risk_limits())
-        daemon.permit(takes_entries=_takes_entries(choices, loaded))
-        logs.set_level(_level(options, loaded))
-
-    return SettingsDesk(check=check, apply=apply)
-
-
-def _takes_entries(choices: Choices, loaded: LoadedSettings) -> bool:
-    """A strategy that is switched off opens nothing; what it holds is looked after."""
-    return loaded.settings.velez.enabled or choices.reference != Velez.__name__.lower()
-
-
-def _load(options: Globals, choices: Choices, stored: Mapping[str, str]) -> LoadedSettings:
-    return load_settings(
-        env_file=options.env_file,
-        environ=os.environ,
-        stored=stored,
-        overrides=choices.overrides,
-    )
-
-
-def _level(options: Globals, loaded: LoadedSettings) -> str:
-    levels = {-1: "error", 0: loaded.settings.log.level}
-    return levels.get(options.verbosity, "debug")
-
-
 def _logs(options: Globals, loaded: LoadedSettings, markets: Sequence[Market]) -> Logs:
     return configure(
         sys.stderr,
         as_json=wants_json(sys.stderr, loaded.settings.log.format),
-        level=_level(options, loaded),
+        level=level(options, loaded),
         market_time=lambda: markets[0].now if markets else None,
     )
 
