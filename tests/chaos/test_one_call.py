@@ -24,19 +24,26 @@ CHOSEN = 12
 STORAGE = 75
 
 
-def faulty(call: str, fault: str, number: int) -> tuple[str, ...]:
-    """In front of a command: that call, and no other, has the fault."""
-    inject = f"inject={call}:{fault}:when={number}"
-    return ("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject)
+KILL = "signal=KILL"
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace here")
+def faulty(call: str, fault: str, number: int, path: Path | None = None) -> tuple[str, ...]:
+    """In front of a command: that call, on that file or any, and no other, has the fault."""
+    inject = ("-e", f"trace={call}", "-e", f"inject={call}:{fault}:when={number}")
+    only = () if path is None else ("-P", str(path))
+    return ("strace", "-f", "-qq", "-o", "/dev/null", *only, *inject)
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace here"),
+]
+
+
 @pytest.mark.parametrize(
     ("call", "fault", "code"),
     [
-        ("pwrite64", "signal=KILL", -signal.SIGKILL),
-        ("fdatasync", "signal=KILL", -signal.SIGKILL),
+        ("pwrite64", KILL, -signal.SIGKILL),
         ("pwrite64", "error=ENOSPC", STORAGE),
         ("pwrite64", "error=EIO", STORAGE),
         ("fdatasync", "error=EIO", STORAGE),
@@ -60,3 +67,27 @@ def test_a_fault_at_one_call(
         assert agree(copy.folder).positions == {}
         shutil.rmtree(copy.data.parent)
     assert met > len(numbers) // 2
+
+
+@pytest.mark.parametrize(
+    ("file", "numbers"),
+    [("trading.db-wal", range(1, 61)), ("exchange.db-wal", range(101, 190, 2))],
+    ids=["ledger", "exchange"],
+)
+def test_dying_at_the_flush_of_a_commit(
+    home: Home, place: Path, short: str, file: str, numbers: range
+) -> None:
+    """Goal: no commit of either file is one after which the other could not follow.
+
+    Method: every commit of the ledger; of the exchange every second one since the first order.
+    """
+    met = 0
+    for number in numbers:
+        copy = home.copied_to(place / str(number))
+        by = faulty("fdatasync", KILL, number, copy.folder / file)
+        met += copy.ask(*REPLAY, "--bars", short, by=by).code == -signal.SIGKILL
+        copy.replay("--bars", short)
+        copy.verified()
+        assert agree(copy.folder).positions == {}, number
+        shutil.rmtree(copy.data.parent)
+    assert met > len(numbers) - 10
