@@ -57,8 +57,14 @@ class BrokerPosition(NamedTuple):
 
 
 class AccountState(NamedTuple):
-    """The broker account: its id, dollars of cash and what new orders may cost."""
+    """The broker account: its id, dollars of cash and what new orders may cost.
+
+    `equity` as the broker counts it, None where it does not; `blocked` says why the account may not
+    open positions, empty if it may.
+    """
 
     account: str
     cash: Decimal
     buying_power: Decimal
+    equity: Decimal | None = None
+    blocked: str = ""

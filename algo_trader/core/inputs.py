@@ -121,6 +121,28 @@ class Balance(NamedTuple):
     cash: Decimal
 
 
+class Funds(NamedTuple):
+    """What new orders may cost by the broker's own word, its resting orders taken off."""
+
+    buying_power: Decimal
+
+
+class Correction(NamedTuple):
+    """A past minute as the market tells it now: corrected, late, or out of order.
+
+    It changes the averages from the next candle on, and nothing that was decided.
+    """
+
+    bar: Bar
+
+
+class TradingHalt(NamedTuple):
+    """The exchange has stopped or resumed trading in a symbol."""
+
+    symbol: Symbol
+    is_halted: bool
+
+
 class Settle(NamedTuple):
     """Look at every holding once more: what is left to do may depend on time alone."""
 
@@ -142,5 +164,8 @@ Input: TypeAlias = (
     | CancelEntries
     | SettingChange
     | Balance
+    | Funds
+    | Correction
+    | TradingHalt
     | Settle
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 from algo_trader.core.broker import AccountState as AccountState
 from algo_trader.core.broker import BrokerOrder as BrokerOrder
@@ -13,7 +13,22 @@ from algo_trader.core.broker import Execution as Execution
 from algo_trader.core.events import Command, Report
 from algo_trader.core.inputs import Input
 from algo_trader.core.inputs import PastDay as PastDay
-from algo_trader.core.types import ClientOrderId, Instant, Symbol
+from algo_trader.core.types import ClientOrderId, Instant, Symbol, Word
+
+
+class LineState(Word):
+    """How a connection to the outside stands."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    LOST = "lost"
+    """Gone, and tried again by itself."""
+    REFUSED = "refused"
+    """The other side will not have us: keys, plan, or another connection of the same account."""
+
+
+TellLine: TypeAlias = Callable[[LineState, str], None]
+"""Told each change of a connection's state, with the reason in words."""
 
 
 class Inbox(Protocol):
@@ -67,8 +82,11 @@ class Market(Protocol):
         """Market time."""
         ...
 
-    def past(self) -> Sequence[PastDay]:
-        """Bars before now, session by session, ascending; the last may be the present session."""
+    async def past(self) -> Sequence[PastDay]:
+        """Bars before now, session by session, ascending; the last may be the present session.
+
+        Unavailable or Unanswered if they cannot be had now.
+        """
         ...
 
     async def run(self, inbox: Inbox) -> None:
