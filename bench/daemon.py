@@ -83,7 +83,7 @@ def events(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def resident_mb(process: subprocess.Popen[str]) -> float:
+def resident_mb(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> float:
     """Resident memory in MB of 10^6 bytes."""
     text = Path(f"/proc/{process.pid}/status").read_text()
     kilobytes = next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS"))

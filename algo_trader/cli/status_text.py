@@ -76,6 +76,8 @@ def _summary(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     account, feed, pnl = (_View(status.get(name)) for name in ("account", "feed", "pnl"))
     risk, ledger = _View(status.get("risk")), _View(status.get("ledger"))
     cash = f"cash {account['cash']}, buying power {account['buying_power']}"
+    if account.tells("age_s"):
+        cash += f" ({account['age_s']} s ago)"
     unrealized = f"unrealized {pnl['unrealized']}, equity {pnl['equity']}"
     losses = f"losses in a row: {risk['consecutive_losses']}"
     said = status.get("risk")
@@ -95,6 +97,11 @@ def _summary(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("ledger", f"{ledger['facts']} facts, last at {ledger['last_fact_at']}, {commits}"),
         ("uncovered", f"{whole['uncovered_shares']} shares without a working stop"),
     ]
+    closed = status.get("entries_closed_because")
+    if isinstance(closed, Mapping):
+        rows[1:1] = [
+            ("NO NEW ENTRIES", f"{_shown(name)}: {_shown(closed[name])}") for name in closed
+        ]
     if risk.tells("halted_because"):
         rows.insert(1, ("HALTED", risk["halted_because"]))
     return rows
@@ -108,7 +115,11 @@ def _market(market: _View) -> str:
 
 
 def _link(part: _View) -> str:
-    return "connected" if part.tells("connected") else "NOT CONNECTED"
+    if part.tells("connected"):
+        again = f", {part['reconnects']} times again" if part.tells("reconnects") else ""
+        return f"connected{again}"
+    detail = f" ({part['state']}: {part['detail']})" if part.tells("detail") else ""
+    return f"NOT CONNECTED{detail}"
 
 
 def _strategies(rows: Sequence[Mapping[str, Any]]) -> str:

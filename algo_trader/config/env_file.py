@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,11 @@ from algo_trader.core.errors import ConfigError
 
 DEFAULT_ENV_FILE = Path(".env")
 DATA_DIR = "ALGO_DATA_DIR"
+KEY_NAMES = ("ALGO_BROKER_API_KEY", "ALGO_BROKER_SECRET_KEY")
+"""The broker's key and its secret."""
+OTHER_KEY_NAMES = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
+"""The same under the names that Alpaca's own programs use."""
+_NAME = re.compile(r"\s*(?:export\s+)?[\"']?(\w*)")
 
 
 class Line(NamedTuple):
@@ -42,8 +48,11 @@ def is_ours(name: str) -> bool:
     return name.upper().startswith(ENV_PREFIX)
 
 
-def lines_of(path: Path, problems: list[str]) -> Iterator[Line]:
-    """The file's variables of ours in its order; lines that say nothing go to `problems`.
+def lines_of(
+    path: Path, problems: list[str], also: Collection[str] = ()
+) -> Iterator[Line]:
+    """The file's variables of ours in its order, and those of the names in `also`; lines that say
+    nothing go to `problems`.
 
     `${NAME}` is not expanded: that would read the process's environment past the caller. Raises
     ConfigError for a file that cannot be read.
@@ -58,18 +67,25 @@ def lines_of(path: Path, problems: list[str]) -> Iterator[Line]:
         if binding.error:
             # The library would log this and go on without the line.
             if ENV_PREFIX in source.upper():
-                line = quoted(source.strip().splitlines()[0])
-                problems.append(f"{line} ({where}) cannot be read; write NAME=value, quotes closed")
+                name = quoted(_name_at(source))
+                problems.append(f"{name} ({where}) cannot be read; write NAME=value, quotes closed")
             continue
         if binding.key is None:
             continue
         name = binding.key.strip("\"'")  # The grammar leaves double quotes on a name.
-        if not is_ours(name):
+        if not is_ours(name) and name not in also:
             continue
         if binding.value is None:
+            name = _name_at(name)
             problems.append(f"{name} ({where}) has no value; write {name}=value")
         else:
             yield Line(name, binding.value, where)
+
+
+def _name_at(source: str) -> str:
+    """The name that a line begins with. What follows it is not shown: it may be a secret."""
+    found = _NAME.match(source)
+    return found[1] if found is not None else ""
 
 
 def data_dir_of(named: Path | None) -> Path | None:

@@ -17,15 +17,23 @@ from typing import Any, NamedTuple, TypeAlias
 from pydantic import ValidationError
 
 from algo_trader.config import messages
-from algo_trader.config.env_file import DATA_DIR, env_file_in_force, is_ours, lines_of
+from algo_trader.config.env_file import (
+    DATA_DIR,
+    KEY_NAMES,
+    env_file_in_force,
+    is_ours,
+    lines_of,
+)
 from algo_trader.config.overrides import EDITABLE, resolve, split
 from algo_trader.config.overrides import WHERE as SET_WHERE
 from algo_trader.config.settings import SETTINGS, Settings, as_text
 from algo_trader.config.values import number
 from algo_trader.core.errors import ConfigError
 
-OTHER_NAMES = frozenset({DATA_DIR, "ALGO_REAL_DATA"})
-"""Variables of ours that are not settings: where files lie, and where tests find real bars."""
+OTHER_NAMES = frozenset({DATA_DIR, *KEY_NAMES, "ALGO_REAL_DATA"})
+"""Variables of ours that are not settings: where files lie, the broker's keys, and where tests find
+real bars.
+"""
 ASCENDING = (
     ("velez.sma_fast", "velez.sma_slow"),
     ("velez.doji_threshold_pct", "velez.strong_candle_body_pct"),

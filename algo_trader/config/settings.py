@@ -10,16 +10,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from algo_trader.config.broker import (
+    BrokerSettings,
+    ClockSettings,
+    EmbeddedSettings,
+    ReconcileSettings,
+)
 from algo_trader.config.fees import fee_schedule
-from algo_trader.config.values import ENV_PREFIX, exact_number, flag, symbols, whole, word
+from algo_trader.config.sections import (
+    Flag,
+    Interval,
+    Number,
+    Section,
+    Symbols,
+    Whole,
+    decimal,
+    integer,
+    listed,
+)
+from algo_trader.config.values import ENV_PREFIX, word
 from algo_trader.core.types import text
-from algo_trader.engine.listener import STOP_PCT
 from algo_trader.risk.limits import RiskLimits
 from algo_trader.strategies.velez import VelezParams
 from algo_trader.venue.costs import Costs
@@ -28,63 +44,37 @@ from algo_trader.venue.rules import VenueRules
 ENV_DELIMITER = "__"
 WATCHLIST = ("AAPL", "TSLA", "AMD", "NVDA", "META")
 
-Number: TypeAlias = Annotated[Decimal, BeforeValidator(exact_number)]
-Whole: TypeAlias = Annotated[int, BeforeValidator(whole)]
-Flag: TypeAlias = Annotated[bool, BeforeValidator(flag)]
-Interval: TypeAlias = Annotated[Literal[1, 2, 5, 10], BeforeValidator(whole)]
-Symbols: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(symbols)]
-
-
-def _decimal(default: Decimal, low: str, high: str, meaning: str) -> Any:
-    return Field(default=default, ge=Decimal(low), le=Decimal(high), description=meaning)
-
-
-def _int(default: int, low: int, high: int, meaning: str) -> Any:
-    return Field(default=default, ge=low, le=high, description=meaning)
-
-
-def _listed(default: Any, meaning: str) -> Any:
-    """A setting whose type alone lists what is allowed."""
-    return Field(default=default, description=meaning)
-
-
-class Section(BaseModel):
-    """Part of the settings. A plain model: a nested BaseSettings would read the environment."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class RiskSettings(Section):
     """Limits on new risk; see RiskLimits."""
 
-    max_risk_per_trade_pct: Number = _decimal(
+    max_risk_per_trade_pct: Number = decimal(
         RiskLimits().max_risk_per_trade_pct,
         "0.001",
         "0.05",
         "Most of the equity that one trade may lose; a fraction: 0.01 is 1 per cent.",
     )
-    max_risk_per_trade_abs: Number = _decimal(
+    max_risk_per_trade_abs: Number = decimal(
         RiskLimits().max_risk_per_trade_abs,
         "10",
         "5000",
         "Most that one trade may lose, in dollars.",
     )
-    max_position_pct: Number = _decimal(
+    max_position_pct: Number = decimal(
         RiskLimits().max_position_pct,
         "0.01",
         "0.25",
         "Most of the equity in one position; a fraction: 0.05 is 5 per cent.",
     )
-    max_daily_loss_pct: Number = _decimal(
+    max_daily_loss_pct: Number = decimal(
         RiskLimits().max_daily_loss_pct,
         "0.01",
         "0.10",
         "Loss that ends a session's entries, of its first equity; a fraction: 0.03 is 3 per cent.",
     )
-    max_open_positions: Whole = _int(
+    max_open_positions: Whole = integer(
         RiskLimits().max_open_positions, 1, 20, "Most open positions and resting entries at once."
     )
-    consecutive_loss_pause: Whole = _int(
+    consecutive_loss_pause: Whole = integer(
         RiskLimits().consecutive_loss_pause,
         2,
         10,
@@ -95,58 +85,58 @@ class RiskSettings(Section):
 class VelezSettings(Section):
     """The Velez strategy; see VelezParams."""
 
-    enabled: Flag = _listed(True, "Whether the daemon trades this strategy.")
-    sma_fast: Whole = _int(VelezParams().sma_fast, 5, 50, "Candles in the fast average.")
-    sma_slow: Whole = _int(VelezParams().sma_slow, 100, 500, "Candles in the slow average.")
-    candle_interval_minutes: Interval = _listed(
+    enabled: Flag = listed(True, "Whether the daemon trades this strategy.")
+    sma_fast: Whole = integer(VelezParams().sma_fast, 5, 50, "Candles in the fast average.")
+    sma_slow: Whole = integer(VelezParams().sma_slow, 100, 500, "Candles in the slow average.")
+    candle_interval_minutes: Interval = listed(
         VelezParams().candle_interval_minutes, "Length of a candle in minutes."
     )
-    tightness_threshold_pct: Number = _decimal(
+    tightness_threshold_pct: Number = decimal(
         VelezParams().tightness_threshold_pct,
         "0.5",
         "5.0",
         "The averages are tight when closer than this, in per cent of the close (2 is 2 per cent).",
     )
-    strong_candle_body_pct: Number = _decimal(
+    strong_candle_body_pct: Number = decimal(
         VelezParams().strong_candle_body_pct,
         "30.0",
         "80.0",
         "A candle is strong from this body on, in per cent of its range.",
     )
-    stop_buffer_pct: Number = _decimal(
+    stop_buffer_pct: Number = decimal(
         VelezParams().stop_buffer_pct,
         "0.05",
         "1.0",
         "Distance of the stop beyond the signal candle, in per cent of its low (short: high).",
     )
-    stop_buffer_min: Number = _decimal(
+    stop_buffer_min: Number = decimal(
         VelezParams().stop_buffer_min,
         "0.01",
         "0.10",
         "Least distance of the stop beyond the signal candle, in dollars.",
     )
-    buy_stop_expiry_candles: Whole = _int(
+    buy_stop_expiry_candles: Whole = integer(
         VelezParams().buy_stop_expiry_candles, 1, 5, "Candles an unfilled entry rests."
     )
-    max_run_candles: Whole = _int(
+    max_run_candles: Whole = integer(
         VelezParams().max_run_candles,
         2,
         10,
         "Strong candles in a row, after a confirmed pullback, that end the trade.",
     )
-    doji_threshold_pct: Number = _decimal(
+    doji_threshold_pct: Number = decimal(
         VelezParams().doji_threshold_pct,
         "1",
         "25",
         "A candle is neutral below this body, in per cent of its range.",
     )
-    flatten_minutes_before_close: Whole = _int(
+    flatten_minutes_before_close: Whole = integer(
         VelezParams().flatten_minutes_before_close,
         1,
         30,
         "Minutes before the session's close at which positions are sold.",
     )
-    allow_short: Flag = _listed(
+    allow_short: Flag = listed(
         VelezParams().allow_short, "Whether mirrored short entries are taken."
     )
 
@@ -154,55 +144,18 @@ class VelezSettings(Section):
 class CostSettings(Section):
     """What a fill costs beyond its price, in backtests and on the embedded exchange; see Costs."""
 
-    slippage_per_share: Number = _decimal(
+    slippage_per_share: Number = decimal(
         Costs().slippage_per_share, "0", "1", "Dollars a share by which every fill is worse."
     )
-    commission_per_share: Number = _decimal(
+    commission_per_share: Number = decimal(
         Costs().commission_per_share, "0", "1", "Commission in dollars a share, on every fill."
     )
-    commission_per_order: Number = _decimal(
+    commission_per_order: Number = decimal(
         Costs().commission_per_order, "0", "100", "Commission in dollars, on every fill."
     )
-    regulatory_fees: Flag = _listed(
+    regulatory_fees: Flag = listed(
         Costs().fees is not None,
         "Whether sells, those that open a short too, pay the SEC's and FINRA's fees of their date.",
-    )
-
-
-class BrokerSettings(Section):
-    """Where orders go."""
-
-    provider: Annotated[Literal["embedded"], BeforeValidator(word)] = _listed(
-        "embedded", "The broker: an exchange inside the process that replays bars."
-    )
-
-
-class EmbeddedSettings(Section):
-    """The embedded exchange: its account, and how it treats orders; see VenueRules."""
-
-    initial_cash: Number = _decimal(
-        Decimal(25_000), "100", "1000000000", "Cash the account begins with, in dollars."
-    )
-    latency_ms: Whole = _int(0, 0, 10_000, "Milliseconds the exchange takes to answer.")
-    partial_fill_pct: Whole = _int(
-        VenueRules().partial_fill_pct, 0, 100, "Fills that are partial, in per cent."
-    )
-    refuse_pct: Whole = _int(
-        VenueRules().refuse_pct, 0, 100, "New orders that are refused, in per cent."
-    )
-    seed: Whole = _int(
-        VenueRules().seed, 0, 2**31 - 1, "Seed of the dice for partial fills and refusals."
-    )
-
-
-class ReconcileSettings(Section):
-    """What is done about what the broker has and the ledger has not."""
-
-    stop_pct: Number = _decimal(
-        STOP_PCT,
-        "0.5",
-        "20",
-        "Distance of the stop of shares that no strategy bought, in per cent of their price.",
     )
 
 
@@ -211,8 +164,8 @@ class LogSettings(Section):
 
     level: Annotated[
         Literal["debug", "info", "warning", "error"], BeforeValidator(word)
-    ] = _listed("info", "The least level that is written.")
-    format: Annotated[Literal["auto", "text", "json"], BeforeValidator(word)] = _listed(
+    ] = listed("info", "The least level that is written.")
+    format: Annotated[Literal["auto", "text", "json"], BeforeValidator(word)] = listed(
         "auto", "Lines for people or for programs; auto: text on a terminal, JSON elsewhere."
     )
 
@@ -229,9 +182,10 @@ class Settings(BaseSettings):
     costs: CostSettings = CostSettings()
     broker: BrokerSettings = BrokerSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
+    clock: ClockSettings = ClockSettings()
     reconcile: ReconcileSettings = ReconcileSettings()
     log: LogSettings = LogSettings()
-    watchlist: Symbols = _listed(WATCHLIST, "Stocks to trade.")
+    watchlist: Symbols = listed(WATCHLIST, "Stocks to trade.")
 
     @classmethod
     def settings_customise_sources(
@@ -328,6 +282,8 @@ def _allowed(field: FieldInfo) -> str:
         return "true or false"
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(map(str, get_args(field.annotation)))
+    if field.annotation is str:
+        return "a URL, or nothing for the broker's own"
     if field.annotation in (Decimal, int):
         low = next(bound.ge for bound in field.metadata if hasattr(bound, "ge"))
         high = next(bound.le for bound in field.metadata if hasattr(bound, "le"))

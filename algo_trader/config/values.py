@@ -69,6 +69,15 @@ def word(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
+def url(value: object) -> str:
+    """A URL, or nothing; ValueError for what cannot be one. Which hosts may be named is the
+    broker's business.
+    """
+    if isinstance(value, str) and (not value.strip() or "://" in value):
+        return value.strip()
+    raise ValueError("not a URL")
+
+
 def symbols(value: object) -> tuple[str, ...]:
     """Symbols from `AAPL,MSFT`, a JSON list or a sequence; ValueError names the one at fault."""
     items: object = value

@@ -87,6 +87,8 @@ class Book:
             ev.StopSet: self._stop_set,
             ev.ExitDecided: self._exit_decided,
             ev.SharesAdopted: self._shares_adopted,
+            ev.CashAdjusted: self._cash_adjusted,
+            ev.BarCorrected: _nothing,
             ev.LimitTripped: self._limit_tripped,
             ev.Halted: self._halted,
             ev.Resumed: self._resumed,
@@ -207,10 +209,11 @@ class Book:
             holding.stops.remove(order)
         else:
             holding.exits.remove(order)
-        refused = order.role is not Role.ENTRY and order.state is OrderState.REJECTED
-        if refused and holding.qty:
+        is_refused = order.state is OrderState.REJECTED
+        is_unsent = order.state is OrderState.SUBMIT_FAILED and not order.is_unknown
+        if (is_refused or is_unsent) and order.role is not Role.ENTRY and holding.qty:
             holding.retry_at = at + RETRY_AFTER_S
-            if not holding.stops:
+            if is_refused and not holding.stops:
                 holding.refusals += 1
         self._keep_active(holding)
 
@@ -282,6 +285,11 @@ class Book:
         stray.entry_value += fact.qty * fact.price
         self.cost += stray.weigh()
         self._keep_active(stray)
+
+    def _cash_adjusted(self, fact: ev.CashAdjusted) -> None:
+        if self.cash + fact.amount != fact.cash:
+            raise CoreError(f"cash of {self.cash} and {fact.amount} are not {fact.cash}")
+        self.cash = fact.cash
 
     def _keep_active(self, holding: Holding) -> None:
         key = (holding.strategy, holding.symbol)

@@ -9,6 +9,7 @@ of one minute a candle is a bar and never late.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from algo_trader.core.types import (
@@ -35,19 +36,20 @@ class CandleBuilder:
     """Builds the candles of one symbol; feed it bars in ascending order.
 
     `ready` holds the completed candles, oldest first, until their user takes them out.
-    `window_end` is the end of the open window, or 0 when none is open.
+    `window_end` is the end of the open window, or 0 when none is open; `closed_until` that of the
+    last one that was closed; `opens_at` when the session began.
     """
 
     __slots__ = (
         "_close",
-        "_closed_until",
         "_first",
         "_high",
         "_last_minute",
         "_low",
-        "_opens_at",
         "_span",
         "_volume",
+        "closed_until",
+        "opens_at",
         "ready",
         "symbol",
         "window_end",
@@ -60,8 +62,8 @@ class CandleBuilder:
         self.ready: list[Candle] = []
         self.window_end: Instant = 0
         self._span = interval_minutes * MINUTE
-        self._opens_at: Instant = 0
-        self._closed_until: Instant = 0
+        self.opens_at: Instant = 0
+        self.closed_until: Instant = 0
         self._last_minute: Instant = 0
         self._first: Decimal = ZERO
         self._high: Decimal = ZERO
@@ -71,7 +73,7 @@ class CandleBuilder:
 
     def open_session(self, session: Session) -> None:
         """Align windows to this session; the one before must have been closed."""
-        self._opens_at = session.opens_at
+        self.opens_at = session.opens_at
         self.window_end = 0
 
     def add(self, bar: Bar) -> bool:
@@ -86,12 +88,12 @@ class CandleBuilder:
             self._close = bar.close
             self._volume += bar.volume
         else:
-            if start < self._closed_until:
+            if start < self.closed_until:
                 return bool(self.ready)  # A bar of a window that is closed already: too late.
             if end:
                 self._finish(True)
             span = self._span
-            self.window_end = end = start + span - (start - self._opens_at) % span
+            self.window_end = end = start + span - (start - self.opens_at) % span
             self._last_minute = end - MINUTE
             self._first = bar.open
             self._high = bar.high
@@ -110,6 +112,11 @@ class CandleBuilder:
         self._finish(True)
         return True
 
+    def restate(self, bars: Sequence[Bar]) -> None:
+        """The open window holds these bars and no others, ascending."""
+        candle = candle_of(bars, self.window_end - self._span, self.window_end)
+        _, _, _, self._first, self._high, self._low, self._close, self._volume, _ = candle
+
     def _finish(self, late: bool) -> None:
         """Make the open window a candle."""
         end = self.window_end
@@ -125,5 +132,20 @@ class CandleBuilder:
             late,
         )
         self.ready.append(_new(Candle, candle))
-        self._closed_until = end
+        self.closed_until = end
         self.window_end = 0
+
+
+def candle_of(bars: Sequence[Bar], start: Instant, end: Instant) -> Candle:
+    """The candle that these bars of one window make, ascending; at least one."""
+    return Candle(
+        bars[0].symbol,
+        start,
+        end,
+        bars[0].open,
+        max(bar.high for bar in bars),
+        min(bar.low for bar in bars),
+        bars[-1].close,
+        sum(bar.volume for bar in bars),
+        bars[-1].start < end - MINUTE,
+    )

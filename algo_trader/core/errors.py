@@ -50,5 +50,9 @@ class Unavailable(BrokerError):
     """Certainly nothing was sent."""
 
 
+class KeysRefused(Unavailable):
+    """The broker does not accept our keys: asking again is no use until they are changed."""
+
+
 class StorageFailure(AlgoTraderError):
     """The disk or the driver failed: whether the last write happened is unknown."""

@@ -44,8 +44,9 @@ def message(cls: type[Message]) -> type[Message]:
 class OrderRequest(NamedTuple):
     """What is asked of a broker. Without our id it cannot be built, so no order is anonymous.
 
-    `stop_price` of a STOP and `limit_price` of a LIMIT order are dollars on the price's tick;
-    `qty` is a whole number of shares.
+    `stop_price` of a STOP and `limit_price` of a LIMIT order are dollars on the price's tick, and a
+    STOP_LIMIT has both; a TRAILING_STOP follows the market at `trail_price` dollars or at
+    `trail_percent` per cent. `qty` is a whole number of shares.
     """
 
     order_id: ClientOrderId
@@ -56,6 +57,8 @@ class OrderRequest(NamedTuple):
     qty: Decimal
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
 
 
 class Sizing(NamedTuple):
@@ -254,6 +257,29 @@ class SharesAdopted(Fact):
     side: Side
     qty: Decimal
     price: Decimal
+
+
+@message
+class CashAdjusted(Fact):
+    """The broker's cash differs by `amount` dollars from what our fills make: a dividend, a fee, a
+    transfer, or trades that were not ours. `cash` is the broker's.
+    """
+
+    amount: Decimal
+    cash: Decimal
+
+
+@message
+class BarCorrected(Fact):
+    """The market tells a past minute otherwise than before, or late. No decision is made again."""
+
+    symbol: Symbol
+    start: Instant
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
 
 
 @message

@@ -146,7 +146,7 @@ class Order:
     `is_live` says whether it may still fill, as far as we know; `is_unknown` that an answer is
     missing; `ended` how its time at the broker was ended, even if a fill came after; `fills` are
     the spans of cumulative quantity that were counted; `cancel_after` is when a refused cancel may
-    be asked for again.
+    be asked for again; `sends` how often its request has left.
     """
 
     __slots__ = (
@@ -167,6 +167,7 @@ class Order:
         "replaces",
         "request",
         "role",
+        "sends",
         "side",
         "state",
         "stop_loss",
@@ -191,6 +192,7 @@ class Order:
         self.is_live = True
         self.ended: OrderState | None = None
         self.is_unknown = False
+        self.sends = 0
         self.fills: list[tuple[Decimal, Decimal]] = []
         self.cancel_after: Instant = 0
         self.qty_filled: Decimal = ZERO
@@ -264,6 +266,8 @@ def advance(order: Order, fact: OrderFact) -> Order:
     if state is S.CANCELED or state is S.EXPIRED:
         order.ended = state
     match fact:
+        case OrderSubmitting():
+            order.sends += 1
         case OrderAccepted():
             order.broker_id = fact.broker_id
             order.is_unknown = False

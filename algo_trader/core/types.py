@@ -66,13 +66,20 @@ class OrderType(Word):
     MARKET = "market"
     LIMIT = "limit"
     STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+    TRAILING_STOP = "trailing_stop"
 
 
 class TimeInForce(Word):
-    """How long an order rests: to the session's close, or until canceled."""
+    """How long an order rests: to the session's close, until canceled, or not at all.
+
+    IOC fills at once and its rest is canceled; FOK fills at once and whole, or not.
+    """
 
     DAY = "day"
     GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
 
 
 class ExitReason(Word):

@@ -146,6 +146,8 @@ def _cover(holding: Holding, now: Instant) -> list[Todo]:
     if len(holding.stops) > 1:
         # More stops than shares could open an opposite position: keep the first.
         return [CancelOrder(s.order_id, COVERED) for s in holding.stops[1:] if may_cancel(s, now)]
+    if stop.qty_filled:
+        return []  # It was triggered: a market order since then, which no move could help.
     if stop.request.stop_price != price or stop.qty_open != holding.qty:
         return [MoveStop(stop.order_id, holding.qty, price)]
     return []
@@ -216,6 +218,11 @@ def missing(book: Book, order: Order) -> Missing:
     if order.cancel_reason is not None or not _is_still_wanted(order, holding):
         return Missing.GIVE_UP
     return Missing.SEND_AGAIN
+
+
+def may_repeat(book: Book, order: Order) -> bool:
+    """Whether an order that the broker does not show may be sent again before that is proof."""
+    return order.role is not Role.ENTRY and missing(book, order) is Missing.SEND_AGAIN
 
 
 def _is_still_wanted(order: Order, holding: Holding) -> bool:

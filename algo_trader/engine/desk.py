@@ -9,8 +9,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from algo_trader.core.events import OrderIntended, OrderRequest, SignalDecided, Sizing
+from algo_trader.core.orders import Order
 from algo_trader.core.prices import ceil_to_tick, floor_to_tick
 from algo_trader.core.types import (
+    HUNDRED,
     Candle,
     ClientOrderId,
     DecisionId,
@@ -103,6 +105,37 @@ def decide(
     if rule is not None or sizing is None:
         return Decision(record, None)
     return Decision(record, _entry(record, sizing.qty))
+
+
+def as_limit(refused: Order, number: int, now: Instant, cap_pct: Decimal) -> OrderIntended:
+    """The same entry as a limit order: the market is at its stop price already, or beyond.
+
+    Rule (details page, "At a broker"): once, at most `cap_pct` per cent worse than the stop price,
+    with the same expiry.
+    """
+    old = refused.request
+    stop = old.stop_price
+    assert stop is not None
+    if refused.side is Side.LONG:
+        limit = floor_to_tick(stop * (HUNDRED + cap_pct) / HUNDRED)
+    else:
+        limit = ceil_to_tick(stop * (HUNDRED - cap_pct) / HUNDRED)
+    request = old._replace(
+        order_id=order_id(refused.decision, Role.ENTRY, number),
+        type=OrderType.LIMIT,
+        limit_price=limit,
+        stop_price=None,
+    )
+    return OrderIntended(
+        at=now,
+        decision=refused.decision,
+        strategy=refused.strategy,
+        side=refused.side,
+        role=Role.ENTRY,
+        request=request,
+        expires_at=refused.expires_at,
+        stop_loss=refused.stop_loss,
+    )
 
 
 def _entry(record: SignalDecided, qty: Decimal) -> OrderIntended:

@@ -33,6 +33,7 @@ from algo_trader.core.types import (
 )
 from algo_trader.engine import figures
 from algo_trader.engine.breakers import Breakers
+from algo_trader.engine.corrections import Corrections
 from algo_trader.engine.decisions import DecisionLine, Event, Sink
 from algo_trader.engine.hands import NOTHING, Hands, Step
 from algo_trader.engine.judge import SESSION_CUTOFF, Judge
@@ -50,10 +51,20 @@ class Engine:
     which on_clock has something to do that no other input has done; a driver may save itself the
     calls before it. `has_line` asks for `settled` once the answers are fed. `equity_marked` is
     equity after step 2 of the last minute that could change it.
+
+    `patience_s` is for the system's clock: a window is closed so many seconds after its end, at the
+    session's close too, and what the market corrects later is taken in. None is virtual time, where
+    the minutes themselves say what is late.
     """
 
     def __init__(
-        self, book: Book, lanes: Sequence[Lane], limits: RiskLimits, sink: Sink | None = None
+        self,
+        book: Book,
+        lanes: Sequence[Lane],
+        limits: RiskLimits,
+        sink: Sink | None = None,
+        *,
+        patience_s: int | None = None,
     ) -> None:
         self.book = book
         self.lanes = sorted(lanes, key=lambda lane: lane.key)
@@ -71,14 +82,19 @@ class Engine:
         self.now: Instant = 0
         self.session: Session | None = None
         self._closes_at: Instant = 0
+        self._overdue_s = OVERDUE_AFTER_S if patience_s is None else patience_s
+        self._close_wait_s = patience_s or 0
+        self._corrections = None if patience_s is None else Corrections(self.lanes)
         self._flatten_from: Instant = 0
         self.wakes_at: Instant = 0
         self._symbols = len(self._lanes_on)
         self._alarm_at: Instant = 0
         self.hands = Hands(book, self._note if sink is not None else None)
         self._breakers = Breakers(book, self.marks, limits, self.hands)
-        self._listener = Listener(book, self.marks, self.hands, self._breakers, self._lane_of)
         self._judge = Judge(book, self.marks, limits, self.hands, self._breakers)
+        self._listener = Listener(
+            book, self.marks, self.hands, self._breakers, self._judge, self._lane_of
+        )
         for lane in self.lanes:
             lane.tells = sink is not None
 
@@ -129,15 +145,17 @@ class Engine:
         if now > self.now:
             # In virtual time the minute before has ended at this very instant and settled all.
             self.now = now
-            for holding in self.book.in_order():
-                self.hands.settle(holding, self.now)
+            self.pass_time(now)
         return self.hands.step()
 
     def on_minute(self, start: Instant, bars: Sequence[Bar]) -> Step:
         """Steps 2 to 2c: the minute that began at `start` is over and these are its bars.
 
-        Minutes come in ascending order; a symbol's bar comes once.
+        Minutes come in ascending order; a symbol's bar comes once. A minute may come in pieces,
+        some of its bars later than others.
         """
+        if self._corrections is not None:
+            self._corrections.keep(bars)
         marks, lanes_on, due, book = self.marks, self._lanes_on, self.due, self.book
         for bar in bars:
             symbol = bar.symbol
@@ -149,8 +167,9 @@ class Engine:
             for lane, add in lanes:
                 if add(bar) and lane not in due:
                     due.append(lane)
-        if len(bars) < self._symbols:
-            self.wakes_at = start + MINUTE  # Only a missing bar can leave a window overdue.
+        if len(bars) < self._symbols or self._corrections is not None:
+            # Only a missing bar leaves a window overdue, and live no minute says what is missing.
+            self.wakes_at = start + MINUTE
         if book.positions:
             worth = figures.worth(book, marks)
             self.equity_marked = book.cash + worth
@@ -161,7 +180,10 @@ class Engine:
             self._listener.pnl_moved = False
             self.equity_marked = book.cash
             self._breakers.check_daily_loss(start)
-        self.now = now = start + MINUTE
+        now = start + MINUTE
+        if now < self.now:
+            now = self.now
+        self.now = now
         if book.resting or now >= self._alarm_at or self._listener.was_refused:
             self.pass_time(now)
         hands = self.hands
@@ -249,6 +271,53 @@ class Engine:
             DecisionLine(lane.name, candle, indicators, label, signal, events, lane.holding)
         )
 
+    def tell_funds(self, buying_power: Decimal) -> None:
+        """What the broker lets new orders cost, from now on less what we know to have changed.
+
+        Passed over while the broker may not have counted an order of ours yet.
+        """
+        if all(
+            order is None or order.broker_id is not None
+            for holding in self.book.active.values()
+            for order in (holding.entry, *holding.late)
+        ):
+            self._judge.tell_funds(buying_power)
+
+    def adjust_cash(self, cash: Decimal) -> None:
+        """The broker's word on cash holds: dividends, fees and transfers are no trades of ours.
+
+        What the broker lets new orders cost has them in it already.
+        """
+        amount = cash - self.book.cash
+        if amount:
+            self.hands.record(ev.CashAdjusted(at=self.now, amount=amount, cash=cash))
+            self._judge.adjust_cash(amount)
+
+    def halt_trading(self, symbol: Symbol, *, is_halted: bool) -> None:
+        """The exchange has stopped or resumed trading in a symbol: no entries while it is."""
+        (self._judge.halted.add if is_halted else self._judge.halted.discard)(symbol)
+
+    def correct(self, bar: Bar) -> None:
+        """A past minute as the market tells it now: averages follow from the next candle on."""
+        if self._corrections is not None and self._corrections.take(bar):
+            self.hands.record(
+                ev.BarCorrected(
+                    at=self.now,
+                    symbol=bar.symbol,
+                    start=bar.start,
+                    open=bar.open,
+                    high=bar.high,
+                    low=bar.low,
+                    close=bar.close,
+                    volume=Decimal(bar.volume),
+                )
+            )
+
+    def remember(self, bars: Sequence[Bar]) -> None:
+        """Bars of the present session that were shown without a decision: they may be corrected."""
+        if self._corrections is not None:
+            self._corrections.keep(bars)
+
     def change_limits(self, limits: RiskLimits) -> None:
         """Other limits from the next signal on; the day's loss is measured by them at once."""
         self.limits = limits
@@ -264,6 +333,15 @@ class Engine:
     @external_stop_pct.setter
     def external_stop_pct(self, pct: Decimal) -> None:
         self._listener.stop_pct = pct
+
+    @property
+    def entry_limit_cap_pct(self) -> Decimal:
+        """How far, in per cent, an entry may fill beyond a stop price that a broker refused."""
+        return self._listener.entry_limit_cap_pct
+
+    @entry_limit_cap_pct.setter
+    def entry_limit_cap_pct(self, pct: Decimal) -> None:
+        self._listener.entry_limit_cap_pct = pct
 
     @property
     def is_ready(self) -> bool:
@@ -291,7 +369,7 @@ class Engine:
 
     def risk_view(self, symbol: Symbol) -> RiskView:
         """What the risk rules would look at if `symbol` signaled now."""
-        return figures.risk_view(self.book, self.marks, symbol, is_ready=self._judge.is_ready)
+        return self._judge.view(symbol)
 
     # -- inside --
 
@@ -305,7 +383,8 @@ class Engine:
         self._alarm_at = self._flatten_from
         self._listener.was_refused = False
         for holding in self.book.in_order():
-            if now >= self._flatten_from and holding.qty and holding.exit_reason is None:
+            is_ending = self._flatten_from <= now <= self._closes_at
+            if is_ending and holding.qty and holding.exit_reason is None:
                 lane = self._lane_of.get((holding.strategy, holding.symbol))
                 # What is no longer traded ends with the first of what is.
                 is_due = holding.strategy != EXTERNAL if lane is None else now >= lane.flatten_at
@@ -316,7 +395,7 @@ class Engine:
             self.hands.settle(holding, self.now)
             if holding.retry_at >= now:
                 self._alarm_at = now
-        if now >= self._closes_at:
+        if now >= self._closes_at + self._close_wait_s:
             self._close_windows()
 
     def _end_what_stayed_overnight(self, session: Session) -> None:
@@ -342,11 +421,12 @@ class Engine:
             end = lane.builder.window_end
             if not end:
                 continue
-            if end + OVERDUE_AFTER_S <= now:
+            if end + self._overdue_s <= now:
                 lane.builder.close_window()
-                self.due.append(lane)
+                if lane not in self.due:
+                    self.due.append(lane)
             else:
-                again = min(again, end + OVERDUE_AFTER_S)
+                again = min(again, end + self._overdue_s)
         self.wakes_at = again
 
     def _note(self, key: tuple[str, Symbol], event: Event) -> None:

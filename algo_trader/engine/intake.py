@@ -79,7 +79,13 @@ class Intake:
                 for difference in found:
                     self._adopt(difference)
             case inputs.Balance():
-                self._compare_cash(item.cash)
+                engine.adjust_cash(item.cash)
+            case inputs.Funds():
+                engine.tell_funds(item.buying_power)
+            case inputs.TradingHalt():
+                engine.halt_trading(item.symbol, is_halted=item.is_halted)
+            case inputs.Correction():
+                engine.correct(item.bar)
         return engine.hands.step()
 
     def _report(self, reports: Iterable[ev.Report]) -> None:
@@ -204,12 +210,6 @@ class Intake:
         elif engine.book.halted is None:
             self._object(detail)
             self._halt(detail)
-
-    def _compare_cash(self, theirs: Decimal) -> None:
-        """A difference is told, and changes nothing: dividends and transfers are no trades."""
-        ours = self._engine.book.cash
-        if ours != theirs:
-            self._object(f"the broker has {text(theirs)} of cash, our fills make {text(ours)}")
 
     def _object(self, detail: str) -> None:
         """A discrepancy is recorded once a session."""

@@ -14,13 +14,23 @@ from algo_trader.core.book import Book
 from algo_trader.core.errors import StrategyError
 from algo_trader.core.holding import Holding
 from algo_trader.core.prices import ceil_to_tick, floor_to_tick
-from algo_trader.core.types import ZERO, Candle, ExitReason, Instant, Side, iso, text
+from algo_trader.core.types import (
+    ZERO,
+    Candle,
+    ExitReason,
+    Instant,
+    Side,
+    Symbol,
+    iso,
+    text,
+)
 from algo_trader.engine import figures
 from algo_trader.engine.breakers import Breakers
 from algo_trader.engine.desk import decide, is_bad_risk, on_tick
 from algo_trader.engine.hands import Hands
 from algo_trader.engine.lane import Lane
 from algo_trader.risk.limits import RiskLimits
+from algo_trader.risk.rules import RiskView, first_refusal
 from algo_trader.strategies.base import Exit, Hold, KeepStop, MoveStop, Signal
 from algo_trader.strategies.mistakes import shown
 
@@ -29,14 +39,23 @@ LATE_CANDLE = "LATE_CANDLE"
 SESSION_CUTOFF = "SESSION_CUTOFF"
 BAD_RISK = "BAD_RISK"
 
+STALE_AFTER_S = 90
+"""A candle looked at so long after its end (our clock was stopped, a gap was filled) is late."""
+
 PRICE_LIMIT = Decimal(10**9)
 """No price of a stock is beyond this; what is comes from a mistake."""
 
 
 class Judge:
-    """Signals and stop moves of one account's strategies."""
+    """Signals and stop moves of one account's strategies.
 
-    __slots__ = ("_book", "_breakers", "_hands", "_marks", "is_ready", "limits")
+    `halted` are the symbols in which the exchange has stopped trading. `_funds` is by how much the
+    broker's buying power is other than what our own book makes; None until it was told.
+    """
+
+    __slots__ = (
+        "_book", "_breakers", "_funds", "_hands", "_marks", "halted", "is_ready", "limits"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -52,6 +71,33 @@ class Judge:
         self._hands = hands
         self._breakers = breakers
         self.is_ready = True
+        self.halted: set[Symbol] = set()
+        self._funds: Decimal | None = None
+
+    def tell_funds(self, buying_power: Decimal) -> None:
+        """What new orders may cost by the broker's own word at this moment."""
+        ours = figures.risk_view(self._book, self._marks, "", is_ready=True).buying_power
+        if ours.is_finite():
+            self._funds = buying_power - ours
+
+    def adjust_cash(self, amount: Decimal) -> None:
+        """Our cash follows the broker's by so much; its buying power had that in it already."""
+        if self._funds is not None:
+            self._funds -= amount
+
+    def permits(self, symbol: Symbol) -> bool:
+        """Whether the risk rules would let a signal on `symbol` pass now."""
+        return first_refusal(self.view(symbol), self.limits) is None
+
+    def view(self, symbol: Symbol) -> RiskView:
+        """What the risk rules look at if `symbol` signals now."""
+        view = figures.risk_view(self._book, self._marks, symbol, is_ready=self.is_ready)
+        if not self._funds and symbol not in self.halted:
+            return view
+        return view._replace(
+            buying_power=view.buying_power + (self._funds or ZERO),
+            is_symbol_halted=symbol in self.halted,
+        )
 
     def consider(self, lane: Lane, candle: Candle, signal: Signal, now: Instant) -> str:
         """SIGNAL if it stands, taken or refused by risk; else the first test that failed."""
@@ -66,7 +112,7 @@ class Judge:
         _check_prices(lane, candle, signal.entry, signal.stop)
         lane.check_context("the code behind this signal", candle.start)
         expires_at = candle.end + lane.entry_life_s
-        if candle.late:
+        if candle.late or now - candle.end > STALE_AFTER_S:
             return signal.otherwise or LATE_CANDLE
         if expires_at > lane.flatten_at:
             return signal.otherwise or SESSION_CUTOFF
@@ -107,7 +153,7 @@ class Judge:
         decision = decide(
             signal,
             candle,
-            figures.risk_view(self._book, self._marks, lane.symbol, is_ready=self.is_ready),
+            self.view(lane.symbol),
             self.limits,
             account=self._book.account,
             strategy=lane.name,

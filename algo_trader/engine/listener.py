@@ -12,15 +12,23 @@ from algo_trader.core import events as ev
 from algo_trader.core.book import EXTERNAL, Book
 from algo_trader.core.errors import IllegalTransition
 from algo_trader.core.orders import Order, is_echo
-from algo_trader.core.types import Instant, Role, Symbol, text
+from algo_trader.core.types import Instant, OrderType, Role, Symbol, text
 from algo_trader.engine import figures
 from algo_trader.engine.breakers import Breakers
+from algo_trader.engine.desk import as_limit
 from algo_trader.engine.hands import Hands
+from algo_trader.engine.judge import Judge
 from algo_trader.engine.lane import Lane
 from algo_trader.engine.protect import adopted_stop
 
 STOP_PCT = Decimal("2.0")
 """Default distance, in per cent, of the stop of shares that belong to no strategy."""
+
+ENTRY_LIMIT_CAP_PCT = Decimal("0.5")
+"""Default distance, in per cent, by which an entry may fill beyond a refused stop price."""
+
+STOP_THROUGH_MARKET = (42210000, "stop price must be")
+"""Code and words of a refusal that says: the market is at the stop price already."""
 
 
 class Listener:
@@ -30,7 +38,8 @@ class Listener:
     """
 
     __slots__ = (
-        "_book", "_breakers", "_hands", "_lane_of", "_marks", "pnl_moved", "stop_pct", "was_refused"
+        "_book", "_breakers", "_hands", "_judge", "_lane_of", "_marks", "entry_limit_cap_pct",
+        "pnl_moved", "stop_pct", "was_refused"
     )  # fmt: skip
 
     def __init__(
@@ -39,16 +48,19 @@ class Listener:
         marks: figures.Marks,
         hands: Hands,
         breakers: Breakers,
+        judge: Judge,
         lane_of: Mapping[tuple[str, Symbol], Lane],
     ) -> None:
         self._book = book
         self._marks = marks
         self._hands = hands
         self._breakers = breakers
+        self._judge = judge
         self._lane_of = lane_of
         self.pnl_moved = False
         self.was_refused = False
         self.stop_pct = STOP_PCT
+        self.entry_limit_cap_pct = ENTRY_LIMIT_CAP_PCT
 
     def hear(self, report: ev.Report, now: Instant) -> None:
         """Record a report and do what follows. An echo is nothing; an illegal one is recorded
@@ -99,6 +111,8 @@ class Listener:
                 self._breakers.check_streak(report.at)
         elif isinstance(report, ev.OrderRefused | ev.CancelRefused | ev.CancelUnanswered):
             self.was_refused = True
+        if isinstance(report, ev.OrderRefused):
+            self._try_as_limit(order, report, now)
         if holding.is_active:
             self._hands.settle(holding, now)
         if isinstance(report, ev.OrderFilled):
@@ -108,6 +122,22 @@ class Listener:
             lane.tell_opened()
         elif lane is not None and was_held and not holding.qty:
             lane.tell_closed(report.at)
+
+    def _try_as_limit(self, order: Order, report: ev.OrderRefused, now: Instant) -> None:
+        """An entry that the market has reached before it arrived is sent once more, as a limit:
+        unless it has been given up meanwhile, or no entry may leave any more.
+        """
+        code, words = STOP_THROUGH_MARKET
+        if order.role is not Role.ENTRY or order.request.type is not OrderType.STOP:
+            return
+        if report.code != code or words not in report.message:
+            return
+        holding = self._book.holdings[(order.strategy, order.request.symbol)]
+        is_wanted = order.cancel_reason is None and not holding.is_active
+        is_alive = order.expires_at is None or now < order.expires_at
+        if is_wanted and is_alive and self._judge.permits(order.request.symbol):
+            number = self._book.next_number(order.decision, Role.ENTRY)
+            self._hands.send(as_limit(order, number, now, self.entry_limit_cap_pct))
 
     def _halt_on_stray(self, order: Order, report: ev.OrderFilled, now: Instant) -> None:
         """Shares that belong to no strategy of ours get a stop, and end all new risk until an

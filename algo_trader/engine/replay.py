@@ -50,6 +50,8 @@ def _show_bars(engine: Engine, day: PastDay, *, is_present: bool) -> None:
     for lane in engine.lanes:
         lanes_on[lane.symbol].append(lane)
     for bars in day.minutes:
+        if is_present:
+            engine.remember(bars)
         for bar in bars:
             engine.marks[bar.symbol] = bar.close
             for lane in lanes_on.get(bar.symbol, ()):

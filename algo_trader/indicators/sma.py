@@ -79,6 +79,33 @@ class SmaPair:
         self._last = after = (mean_fast, mean_slow, last[0], last[1], count)
         return _new(IndicatorSet, after)
 
+    def amend(self, back: int, close: Decimal, *, is_new: bool) -> None:
+        """Give the candle `back` places before the last another close, or with `is_new` put one in
+        after which there were `back` others. Averages follow from the next candle on.
+        """
+        count, slow = self._last[4], self._slow
+        kept = min(count, slow)
+        closes = [self._closes[at % slow] for at in range(count - kept, count)]
+        place = len(closes) - back - (0 if is_new else 1)
+        if is_new:
+            closes.insert(max(place, 0), close)  # One that is too old is counted all the same.
+            self._last = (*self._last[:4], count + 1)
+        elif place < 0:
+            return  # Too old to matter.
+        else:
+            closes[place] = close
+        self._lay(closes)
+
+    def _lay(self, closes: list[Decimal]) -> None:
+        """The ring and its sums, from the last closes in order."""
+        count, fast, slow = self._last[4], self._fast, self._slow
+        closes = closes[-slow:]
+        self._closes = [ZERO] * slow
+        for index, close in enumerate(closes, start=count - len(closes)):
+            self._closes[index % slow] = close
+        self._fast_sum = sum(closes[-fast:], start=ZERO)
+        self._slow_sum = sum(closes, start=ZERO)
+
 
 def exact_share(count: int) -> Decimal | None:
     """1 / count if that is an exact decimal, else None: count must have no factor but 2 and 5."""

@@ -50,6 +50,8 @@ KINDS: dict[str, type[ev.Fact]] = {
         ev.StopSet,
         ev.ExitDecided,
         ev.SharesAdopted,
+        ev.CashAdjusted,
+        ev.BarCorrected,
         ev.LimitTripped,
         ev.Halted,
         ev.Resumed,

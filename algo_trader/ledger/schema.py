@@ -32,6 +32,10 @@ from algo_trader.core.types import Action, ExitReason, OrderType, Role, Side, Ti
 
 metadata = MetaData()
 
+# What the daemon sends; the other types and lifetimes of core.types are for a broker to know.
+SENT_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP)
+SENT_LIFETIMES = (TimeInForce.DAY, TimeInForce.GTC)
+
 
 def _number(name: str, *, nullable: bool = False, default: str | None = None) -> Column[str]:
     """A column of canonical decimal text: no exponent, no trailing zeros after a point."""
@@ -119,8 +123,8 @@ order_state = Table(
     _word("side", Side),
     _word("role", Role),
     _word("action", Action),
-    _word("order_type", OrderType),
-    _word("time_in_force", TimeInForce),
+    _word("order_type", SENT_TYPES),
+    _word("time_in_force", SENT_LIFETIMES),
     _number("qty_requested"),
     _number("limit_price", nullable=True),
     _number("stop_price", nullable=True),

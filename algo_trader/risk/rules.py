@@ -30,6 +30,7 @@ class RiskView(NamedTuple):
     session_equity: Decimal | None
     equity: Decimal
     buying_power: Decimal
+    is_symbol_halted: bool = False
 
 
 class Rule(Protocol):
@@ -66,6 +67,16 @@ class ReadinessRule:
             and view.equity.is_finite()
             and view.buying_power.is_finite()
         )
+
+
+class TradingHaltRule:
+    """The exchange has stopped trading in the symbol."""
+
+    name: ClassVar[str] = "TRADING_HALT"
+
+    def refuses(self, view: RiskView, limits: RiskLimits) -> bool:
+        """Until it has resumed."""
+        return view.is_symbol_halted
 
 
 class UnknownOrderRule:
@@ -113,6 +124,7 @@ class MaxPositionsRule:
 RULES: Sequence[Rule] = (
     HaltRule(),
     ReadinessRule(),
+    TradingHaltRule(),
     UnknownOrderRule(),
     DailyLossRule(),
     ConsecutiveLossesRule(),

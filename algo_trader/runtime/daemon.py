@@ -14,40 +14,65 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from algo_trader.core import work
+from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.broker import AccountState
 from algo_trader.core.errors import BrokerError, StrategyError
-from algo_trader.core.events import Fact
-from algo_trader.core.inputs import CancelEntries, History, Input, Minute, Readiness
-from algo_trader.core.ports import Broker, Market
-from algo_trader.core.types import ZERO, Instant, iso, text
+from algo_trader.core.inputs import (
+    CancelEntries,
+    Clock,
+    History,
+    Input,
+    Minute,
+    PastDay,
+    Readiness,
+)
+from algo_trader.core.ports import Broker, LineState, Market
+from algo_trader.core.types import ClientOrderId, Instant, Role, iso, text
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.intake import Intake
 from algo_trader.ledger.errors import StorageError
 from algo_trader.ledger.ledger import Ledger
 from algo_trader.ledger.writer import Writer
 from algo_trader.runtime import Log, status
+from algo_trader.runtime.cover import Cover
+from algo_trader.runtime.gate import Gate
+from algo_trader.runtime.lines import Lines
 from algo_trader.runtime.pump import Pump, PumpTerms
 from algo_trader.runtime.reconcile import reconcile
+from algo_trader.runtime.remote import STOOD_STILL_S, Remote, RemoteTerms, standing_clock
 from algo_trader.runtime.status import State
 
 HEARTBEAT_S = 1.0
-UNCOVERED_MOST_S = 5.0
-"""Shares that are without a working stop for so long are told of."""
 IN_FLIGHT_WAIT_S = 5.0
 CANCEL_TRIES = 3
 CANCEL_WAIT_S = 1.0
 SHUTDOWN = "SHUTDOWN"
+START = "start"
+SWITCHED_OFF = "switched_off"
+TRADE_STREAM = "trade_stream"
+MARKET_DATA = "market_data"
+WARM_UP_PAUSE_S = 5.0
+MOVES_FUNDS = (
+    ev.OrderAccepted,
+    ev.OrderFilled,
+    ev.OrderCanceled,
+    ev.OrderExpired,
+    ev.OrderAbandoned,
+    ev.OutcomeUnknown,
+)
+"""Facts after which the account is asked about: what it may spend, or whether it still may."""
 
 
-Narrate: TypeAlias = Callable[[Book, Sequence[Fact]], None]
+Narrate: TypeAlias = Callable[[Book, Sequence[ev.Fact]], None]
 """Puts recorded facts into words for the log; they are durable by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a daemon is made of. `make_engine` takes the book that the ledger's facts fold to."""
+    """What a daemon is made of. `make_engine` takes the book that the ledger's facts fold to;
+    `remote` is None for a broker inside the process.
+    """
 
     broker_name: str
     broker: Broker
@@ -59,6 +84,9 @@ class Parts:
     ends_with_market: bool
     log: Log
     narrate: Narrate
+    gate: Gate
+    lines: Lines
+    remote: RemoteTerms | None = None
 
 
 class Daemon:
@@ -77,11 +105,9 @@ class Daemon:
         self._last_bar_at: Instant | None = None
         self._last_minute_s: float | None = None
         self._reason = ""
-        self._takes_entries = True
-        self._is_prepared = False
-        self._uncovered_s = 0.0
-        self._uncovered_longest_s = 0.0
-        self._uncovered_share_s = ZERO
+        self._cover = Cover(parts.log)
+        self.remote: Remote | None = None
+        parts.gate.reasons[START] = "reconciling and warming up"
 
     # -- a life --
 
@@ -93,10 +119,6 @@ class Daemon:
         self.engine = parts.make_engine(book)
         self.engine.now = parts.market.now
         self.engine.is_ready = False
-        for day in parts.market.past():  # What reconciliation may need a price for.
-            for bars in day.minutes:
-                for bar in bars:
-                    self.engine.marks[bar.symbol] = bar.close
         self.pump = Pump(
             self.engine,
             parts.make_intake(self.engine),
@@ -106,23 +128,30 @@ class Daemon:
             self._tell,
             tell_mistake=self._stop_for_mistake,
         )
+        if parts.remote is not None:
+            self.remote = Remote(parts.remote, parts.broker, self.pump, parts.gate, parts.log)
+        parts.gate.listen(lambda is_open: self.pump.put(Readiness(is_open)))
 
     async def trade(self) -> None:
         """Reconcile, rebuild, and follow the market until it has no more to say."""
         parts, pump = self.parts, self.pump
         self._become(State.RECONCILING)
         self._tell_what_was_left()
-        await reconcile(pump, parts.broker)
-        self.account = await parts.broker.account()
+        await self._take_marks()
+        if self.remote is None:
+            await reconcile(pump, parts.broker)
+            self.account = await parts.broker.account()
+        else:
+            await self.remote.begin()
         self._become(State.WARMING_UP)
-        pump.put(History(parts.market.past(), parts.market.now))
+        pump.put(History(await self._past(), parts.market.now))
         await pump.settled()
-        self._is_prepared = True
-        pump.put(Readiness(self._takes_entries))
+        parts.gate.open(START, level="debug")
         await pump.settled()
         self._become(State.TRADING)
         await parts.market.run(self)
-        self.account = await parts.broker.account()
+        if self.remote is None:
+            self.account = await parts.broker.account()
         self._become(State.IDLE)
         parts.log(
             "market_ended",
@@ -136,20 +165,38 @@ class Daemon:
 
     def permit(self, *, takes_entries: bool) -> None:
         """Whether new positions are wanted at all; those held are looked after either way."""
-        if takes_entries != self._takes_entries:
-            self._takes_entries = takes_entries
-            self.parts.log("entries_permitted", is_permitted=takes_entries)
-            if self._is_prepared and not self.stopping.is_set():
-                self.pump.put(Readiness(takes_entries))
+        if takes_entries:
+            self.parts.gate.open(SWITCHED_OFF)
+        else:
+            self.parts.gate.close(SWITCHED_OFF, "the strategy is not enabled")
+
+    def wake(self, order_id: ClientOrderId) -> None:
+        """The trade stream has told something of an order."""
+        self.pump.wake((order_id,))
+
+    def hear_trade_stream(self, state: LineState) -> None:
+        """The trade stream has come, gone or been refused."""
+        if self.remote is not None:
+            self.remote.hear_stream(state)
 
     async def heartbeat(self) -> None:
         """Every second: ask about what has no answer, look at the cover and the account."""
+        last = standing_clock()
         while True:
             await asyncio.sleep(HEARTBEAT_S)
+            now = standing_clock()
             self.pump.look_up()
-            self._watch_cover()
-            with suppress(BrokerError):
-                self.account = await self.parts.broker.account()
+            self._cover.look(self.engine.book, now - last)
+            if self.remote is None:
+                with suppress(BrokerError):
+                    self.account = await self.parts.broker.account()
+            else:
+                if now - last > STOOD_STILL_S:
+                    self.remote.want_comparison(f"the process stood still for {now - last:.0f} s")
+                if self.remote.has_begun:
+                    # Also between sessions: what was refused is tried again.
+                    self.pump.put(Clock(self.parts.market.now))
+            last = now
 
     async def watch_ledger(self) -> None:
         """Ends, by an error, when the ledger's writer has ended."""
@@ -172,7 +219,7 @@ class Daemon:
         """
         self._become(State.SHUTTING_DOWN)
         pump, log = self.pump, self.parts.log
-        pump.put(Readiness(False))
+        self.parts.gate.close(SHUTDOWN, "the daemon is shutting down", level="debug")
         if not await self._settles(IN_FLIGHT_WAIT_S):
             log("unanswered_at_shutdown", level="warning", orders=pump.in_flight)
         for _ in range(CANCEL_TRIES):
@@ -208,6 +255,7 @@ class Daemon:
         """The document of `status --json`."""
         engine, parts = self.engine, self.parts
         is_halted = engine.book.halted is not None and self.state in (State.TRADING, State.IDLE)
+        account = self.account if self.remote is None else self.remote.account
         commits = sorted(self.pump.commit_s)
         p99_s = commits[int(len(commits) * 0.99)] if commits else None
         lag_s = None
@@ -217,24 +265,27 @@ class Daemon:
             "state": State.HALTED if is_halted else self.state,
             "started_at": self.started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "broker": parts.broker_name,
-            "account": status.account(self.account),
+            "account": status.account(account)
+            | ({} if self.remote is None else {"age_s": round(self.remote.account_age_s, 1)}),
             "market": {
                 "now": iso(parts.market.now),
                 **status.market(engine.session, parts.market.now),
             },
             "feed": {
-                "connected": self.state is State.TRADING,
+                **self._line(MARKET_DATA),
                 "last_bar_at": status.moment(self._last_bar_at),
                 "lag_s": lag_s,
             },
-            "trade_stream": {"connected": self.state is State.TRADING},
+            "trade_stream": self._line(TRADE_STREAM),
+            "clock_skew_s": None if self.remote is None else self.remote.skew_s,
+            "entries_closed_because": dict(parts.gate.reasons),
             "strategies": status.strategies(engine.lanes),
             "positions": status.positions(engine),
             "open_orders": status.open_orders(engine),
             "unknown_orders": status.unknown_orders(engine, self.pump.in_flight),
             "uncovered_shares": status.uncovered_shares(engine),
-            "uncovered_share_seconds": text(self._uncovered_share_s),
-            "uncovered_longest_s": self._uncovered_longest_s,
+            "uncovered_share_seconds": text(self._cover.share_seconds),
+            "uncovered_longest_s": round(self._cover.longest_s, 1),
             "pnl": status.pnl(engine),
             "risk": status.risk(engine),
             "ledger": {
@@ -248,18 +299,28 @@ class Daemon:
 
     # -- inside --
 
-    def _watch_cover(self) -> None:
-        """Count seconds in which shares were without a stop; tell when there are too many."""
-        held = self.engine.book.active.values()
-        shares = sum((work.uncovered(holding) for holding in held), start=ZERO)
-        if not shares:
-            self._uncovered_s = 0.0
-            return
-        self._uncovered_s += HEARTBEAT_S
-        self._uncovered_share_s += shares * int(HEARTBEAT_S)
-        self._uncovered_longest_s = max(self._uncovered_longest_s, self._uncovered_s)
-        if self._uncovered_s == UNCOVERED_MOST_S:
-            self.parts.log("uncovered", shares=shares, seconds=self._uncovered_s)
+    def _line(self, name: str) -> dict[str, Any]:
+        """A connection as `status` shows it; one inside the process is there while it trades."""
+        return self.parts.lines.shown(name) or {"connected": self.state is State.TRADING}
+
+    async def _take_marks(self) -> None:
+        """Last closes, which reconciliation may need; it does not wait for them."""
+        with suppress(BrokerError):
+            for day in await self.parts.market.past():
+                for bars in day.minutes:
+                    for bar in bars:
+                        self.engine.marks[bar.symbol] = bar.close
+
+    async def _past(self) -> Sequence[PastDay]:
+        """The bars to warm up on; asked for until a market across a network has told them."""
+        while True:
+            try:
+                return await self.parts.market.past()
+            except BrokerError as error:
+                if self.remote is None:
+                    raise
+                self.parts.log("warm_up_failed", level="error", error=error)
+            await asyncio.sleep(WARM_UP_PAUSE_S)
 
     def _tell_what_was_left(self) -> None:
         """What the life before has left and this one cannot settle by itself."""
@@ -288,9 +349,21 @@ class Daemon:
         self.state = state
         self.parts.log("state", state=str(state))
 
-    def _tell(self, facts: Sequence[Fact]) -> None:
+    def _tell(self, facts: Sequence[ev.Fact]) -> None:
         self._last_fact_at = datetime.now(UTC)
         self.parts.narrate(self.engine.book, facts)
+        if self.remote is None:
+            return
+        if any(isinstance(fact, MOVES_FUNDS) for fact in facts):
+            self.remote.want_account()
+        for fact in facts:
+            if isinstance(fact, ev.OrderCanceled) and self._is_foreign_cancel(fact):
+                self.remote.want_comparison(f"{fact.order_id} was canceled, and not by us")
+
+    def _is_foreign_cancel(self, fact: ev.OrderCanceled) -> bool:
+        """Somebody at the broker's own screen has taken away a stop or an exit."""
+        order = self.engine.book.orders.get(fact.order_id)
+        return order is not None and order.role is not Role.ENTRY and order.cancel_reason is None
 
     async def _settles(self, timeout_s: float) -> bool:
         try:

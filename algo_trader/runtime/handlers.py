@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from algo_trader.core.errors import ConfigError
-from algo_trader.core.inputs import Halt, Resume, SettingChange
+from algo_trader.core.inputs import CloseAll, Halt, Resume, SettingChange
+from algo_trader.core.types import ExitReason
 from algo_trader.ledger import answers
 from algo_trader.ledger.backup import backup_name
 from algo_trader.ledger.errors import StorageError
@@ -49,6 +50,7 @@ def handlers(
         ("POST", "/stop"): asked.stop,
         ("POST", "/halt"): asked.halt,
         ("POST", "/resume"): asked.resume,
+        ("POST", "/flatten"): asked.flatten,
         ("GET", "/settings"): asked.settings,
         ("POST", "/settings"): asked.change_setting,
         ("POST", "/backup"): asked.backup,
@@ -84,6 +86,14 @@ class _Asked:
     async def resume(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         await self._daemon.pump.ask(Resume())
         return {"halted_because": self._daemon.engine.book.halted}
+
+    async def flatten(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Close every position at market and take no new ones until an operator resumes."""
+        await self._daemon.pump.ask(Halt("an operator closed all positions"))
+        await self._daemon.pump.ask(CloseAll(ExitReason.OPERATOR))
+        book = self._daemon.engine.book
+        closing = [held.symbol for held in book.in_order() if held.qty]
+        return {"closing": closing, "halted_because": book.halted}
 
     async def settings(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"overrides": await self._overrides()}

@@ -47,6 +47,9 @@ async def live(
     supervisor.add("ledger", daemon.watch_ledger, Kind.FATAL)
     supervisor.add("heartbeat", daemon.heartbeat, Kind.RESTARTED)
     supervisor.add("housekeeping", housekeeping.run, Kind.RESTARTED)
+    if daemon.remote is not None:
+        for name, run in daemon.remote.tasks():
+            supervisor.add(name, run, Kind.RESTARTED)
     control = ControlServer(socket, make_handlers(daemon), log)
     await control.start()
     _listen_to_signals(daemon, supervisor)

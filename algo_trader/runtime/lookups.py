@@ -15,6 +15,8 @@ from algo_trader.core.types import ClientOrderId
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+REPEAT_AFTER_S = 1.5
+"""A reducing order that the broker denies for so long is sent again, under its id."""
 
 
 class _Open:
@@ -61,6 +63,11 @@ class Lookups:
         entry = self._open.get(order_id)
         if entry is not None:
             entry.next_at, entry.pause_s = self._clock(), FIRST_PAUSE_S
+
+    def is_repeatable(self, order_id: ClientOrderId) -> bool:
+        """Whether the broker has denied the order for long enough to send it once more."""
+        entry = self._open.get(order_id)
+        return entry is not None and entry.asked_at - entry.since >= REPEAT_AFTER_S
 
     def is_proof(self, order_id: ClientOrderId) -> bool:
         """Whether the broker's "no such order" can be believed, by when it was asked."""

@@ -150,6 +150,11 @@ def _other_event(book: Book, fact: ev.Fact) -> Told | None:
         case ev.SharesAdopted():
             fields = {"symbol": fact.symbol, "side": fact.side, "qty": fact.qty}
             return "shares_adopted", {**fields, "price": fact.price}
+        case ev.CashAdjusted():
+            return "cash_adjusted", {"amount": fact.amount, "cash": fact.cash}
+        case ev.BarCorrected():
+            fields = {"symbol": fact.symbol, "bar_at": fact.start, "close": fact.close}
+            return "bar_corrected", fields
         case ev.LimitTripped():
             return "limit_tripped", {"rule": fact.rule}
         case ev.Halted():

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -30,7 +30,7 @@ from algo_trader.core.errors import (
 )
 from algo_trader.core.inputs import Input, Reports, Settle, Truths
 from algo_trader.core.ports import Broker
-from algo_trader.core.types import ClientOrderId, Role
+from algo_trader.core.types import ClientOrderId
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.hands import Step
 from algo_trader.engine.intake import Intake
@@ -51,12 +51,14 @@ class PumpTerms:
     """How the pump deals with a broker.
 
     `command_timeout_s` seconds of silence make an outcome unknown. `settle_s` is the longest life a
-    request can have: only after it is the broker's "no such order" believed.
+    request can have: only after it is the broker's "no such order" believed. Positions that differ
+    must do so twice, `grace_s` apart.
     """
 
     is_lockstep: bool
     command_timeout_s: float = COMMAND_TIMEOUT_S
     settle_s: float = 30.0
+    grace_s: float = 5.0
     inbox_capacity: int = 10_000
 
 
@@ -104,6 +106,7 @@ class Pump:
         self._tell_mistake = tell_mistake
         self.mistake: StrategyError | None = None
         self._decided_at = 0.0
+        self._woken: set[ClientOrderId] = set()
 
     # -- the way in --
 
@@ -270,6 +273,7 @@ class Pump:
         behind, self._behind = self._behind, []
         for command in behind:
             self._send(command)
+        self._ask_about_woken()
 
     async def _carry_out(self, command: ev.Command) -> Input:
         now = self.engine.now
@@ -290,18 +294,31 @@ class Pump:
             return Reports((_unanswered(command, now, detail),))
 
     def _not_sent(self, command: ev.Command, detail: str) -> Sequence[ev.Report]:
-        """Nothing left: an entry is given up, a reducing order is tried again by way of unknown."""
-        if isinstance(command, ev.Submit):
-            order = self.engine.book.order(command.request.order_id)
-            if order.role is Role.ENTRY:
-                return (
-                    ev.OrderAbandoned(
-                        at=self.engine.now, order_id=order.order_id, reason=f"not sent: {detail}"
-                    ),
-                )
-        return (_unanswered(command, self.engine.now, detail),)
+        """Nothing left: the order is given up, and what is still wanted is placed anew. Unless it
+        had left before: that one may have arrived.
+        """
+        now = self.engine.now
+        if isinstance(command, ev.Cancel):
+            return (_unanswered(command, now, detail),)
+        order = self.engine.book.order(command.request.order_id)
+        if order.sends > 1 or order.is_unknown:
+            return (_unanswered(command, now, detail),)
+        return (
+            ev.OrderAbandoned(at=now, order_id=order.order_id, reason=f"not sent: {detail}"),
+        )
 
     # -- what has no answer --
+
+    def wake(self, order_ids: Iterable[ClientOrderId]) -> None:
+        """News of these orders has come on another channel: ask the broker about them at once."""
+        self._woken.update(order_ids)
+        self._ask_about_woken()
+
+    def _ask_about_woken(self) -> None:
+        for order_id in [each for each in self._woken if each not in self._in_flight]:
+            self._woken.remove(order_id)
+            if order_id in self.engine.book.orders and self._failure is None:
+                self._start((order_id,), partial(self._look_up, order_id))
 
     def look_up(self) -> None:
         """Ask the broker about every order whose answer is missing, each in its own time."""
@@ -319,7 +336,11 @@ class Pump:
         except (BrokerError, TimeoutError):
             return None  # Asked again at a later heartbeat.
         if truth is None and not self._lookups.is_proof(order_id):
-            return None
+            order = self.engine.book.orders.get(order_id)
+            # The same id again can make no second order, so a stop need not wait for the proof.
+            is_safe = order is not None and work.may_repeat(self.engine.book, order)
+            if not (is_safe and self._lookups.is_repeatable(order_id)):
+                return None
         return Truths({order_id: truth})
 
 

@@ -30,12 +30,14 @@ async def reconcile(pump: Pump, broker: Broker) -> None:
     await _report_strangers(pump, broker)
     for _ in range(ROUNDS):
         recorded = pump.facts_recorded
+        # Read first: a fill that has moved it is among the orders that are read after.
+        cash = (await broker.account()).cash
         await _compare_orders(pump, broker)
         await _compare_positions(pump, broker)
         pump.put(Settle())
         await pump.settled()
         if pump.facts_recorded == recorded:
-            pump.put(Balance((await broker.account()).cash))
+            pump.put(Balance(cash))
             await pump.settled()
             return
     raise Unsettled(f"{ROUNDS} rounds of reconciliation have each brought something new")
@@ -86,7 +88,7 @@ async def _compare_positions(pump: Pump, broker: Broker) -> None:
     first = position_differences(book, await broker.positions())
     if not first:
         return
-    await asyncio.sleep(pump.terms.settle_s)
+    await asyncio.sleep(pump.terms.grace_s)
     await _compare_orders(pump, broker)
     positions = await broker.positions()
     if position_differences(book, positions) == first:

@@ -14,9 +14,10 @@ from algo_trader.core import work
 from algo_trader.core.broker import AccountState
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order
-from algo_trader.core.types import ZERO, Instant, Session, Side, iso, text
+from algo_trader.core.types import Instant, Session, Side, iso, text
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.lane import Lane
+from algo_trader.runtime.cover import uncovered
 
 
 class State(StrEnum):
@@ -49,6 +50,8 @@ def account(state: AccountState | None) -> dict[str, Any]:
         "id": state.account,
         "cash": text(state.cash),
         "buying_power": figure(state.buying_power),
+        "equity": figure(state.equity),
+        "blocked": state.blocked or None,
     }
 
 
@@ -145,8 +148,7 @@ def _order(order: Order) -> dict[str, Any]:
 
 def uncovered_shares(engine: Engine) -> str:
     """Shares of all positions that no working stop covers."""
-    held = engine.book.active.values()
-    return text(sum((work.uncovered(holding) for holding in held), start=ZERO))
+    return text(uncovered(engine.book))
 
 
 def pnl(engine: Engine) -> dict[str, Any]:

@@ -5,20 +5,24 @@ Each check looks at values only and gives a Refusal or None; the venue asks them
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 from algo_trader.core.events import OrderRequest
 from algo_trader.core.prices import is_on_tick
-from algo_trader.core.types import Action, ClientOrderId, OrderType, text
+from algo_trader.core.types import HUNDRED, Action, ClientOrderId, OrderType, TimeInForce, text
+
+_NO_FIGURES: Mapping[str, str] = MappingProxyType({})
 
 
 class Refusal(NamedTuple):
-    """The broker's code and text."""
+    """The broker's code and text, and the figures behind them by the broker's names for them."""
 
     code: int
     message: str
+    figures: Mapping[str, str] = _NO_FIGURES
 
 
 FORBIDDEN = 40310000
@@ -29,6 +33,7 @@ NOT_FOUND = 40410000
 DUPLICATE_ID = Refusal(BAD_REQUEST, "client_order_id must be unique")
 NOT_OPEN = Refusal(BAD_REQUEST, "unable to replace order, order is not open")
 NO_SHORTS = Refusal(FORBIDDEN, "account is not allowed to short")
+BAD_TIME_IN_FORCE = Refusal(BAD_REQUEST, "invalid time_in_force")
 WASH_TRADE = Refusal(FORBIDDEN, "potential wash trade detected. use complex orders")
 AT_RANDOM = Refusal(UNPROCESSABLE, "order refused by the venue's own dice (refuse_pct)")
 
@@ -40,16 +45,80 @@ def malformed(request: OrderRequest) -> Refusal | None:
         return Refusal(BAD_REQUEST, "qty must be > 0")
     if qty != qty.to_integral_value():
         return Refusal(UNPROCESSABLE, "fractional quantities are not supported with stops")
-    limit, stop = request.limit_price, request.stop_price
-    if request.type is OrderType.STOP:
-        if stop is None:
-            return Refusal(BAD_REQUEST, "stop orders require a stop price")
-        return _unwanted(request, "limit_price", limit) or _bad_price("stop_price", stop)
-    if request.type is OrderType.LIMIT:
-        if limit is None:
-            return Refusal(BAD_REQUEST, "limit orders require a limit price")
-        return _unwanted(request, "stop_price", stop) or _bad_price("limit_price", limit)
-    return _unwanted(request, "stop_price", stop) or _unwanted(request, "limit_price", limit)
+    if request.time_in_force in (TimeInForce.IOC, TimeInForce.FOK) and request.type not in (
+        OrderType.MARKET,
+        OrderType.LIMIT,
+    ):
+        return BAD_TIME_IN_FORCE
+    return _PRICES_OF[request.type](request)
+
+
+def _market_prices(request: OrderRequest) -> Refusal | None:
+    return (
+        _unwanted(request, "stop_price", request.stop_price)
+        or _unwanted(request, "limit_price", request.limit_price)
+        or _no_trail(request)
+    )
+
+
+def _limit_prices(request: OrderRequest) -> Refusal | None:
+    if request.limit_price is None:
+        return Refusal(BAD_REQUEST, "limit orders require a limit price")
+    return (
+        _unwanted(request, "stop_price", request.stop_price)
+        or _no_trail(request)
+        or _bad_price("limit_price", request.limit_price)
+    )
+
+
+def _stop_prices(request: OrderRequest) -> Refusal | None:
+    if request.stop_price is None:
+        return Refusal(BAD_REQUEST, "stop orders require a stop price")
+    return (
+        _unwanted(request, "limit_price", request.limit_price)
+        or _no_trail(request)
+        or _bad_price("stop_price", request.stop_price)
+    )
+
+
+def _stop_limit_prices(request: OrderRequest) -> Refusal | None:
+    if request.stop_price is None or request.limit_price is None:
+        return Refusal(BAD_REQUEST, "stop limit orders require both stop and limit price")
+    return (
+        _no_trail(request)
+        or _bad_price("stop_price", request.stop_price)
+        or _bad_price("limit_price", request.limit_price)
+    )
+
+
+def _trailing_prices(request: OrderRequest) -> Refusal | None:
+    price, percent = request.trail_price, request.trail_percent
+    if (price is None) == (percent is None):
+        return Refusal(
+            BAD_REQUEST, "trailing stop orders must specify one of trail_price or trail_percent"
+        )
+    if price is not None and not (price.is_finite() and price > 0):
+        return Refusal(BAD_REQUEST, "trail_price must be > 0")
+    if percent is not None and not (percent.is_finite() and 0 < percent < HUNDRED):
+        return Refusal(BAD_REQUEST, "trail_percent must be > 0 and < 100")
+    return _unwanted(request, "stop_price", request.stop_price) or _unwanted(
+        request, "limit_price", request.limit_price
+    )
+
+
+_PRICES_OF = {
+    OrderType.MARKET: _market_prices,
+    OrderType.LIMIT: _limit_prices,
+    OrderType.STOP: _stop_prices,
+    OrderType.STOP_LIMIT: _stop_limit_prices,
+    OrderType.TRAILING_STOP: _trailing_prices,
+}
+
+
+def _no_trail(request: OrderRequest) -> Refusal | None:
+    return _unwanted(request, "trail_price", request.trail_price) or _unwanted(
+        request, "trail_percent", request.trail_percent
+    )
 
 
 def _unwanted(request: OrderRequest, name: str, price: Decimal | None) -> Refusal | None:
@@ -73,16 +142,22 @@ def _bad_price(name: str, price: Decimal) -> Refusal | None:
 def wash_trade(request: OrderRequest, resting: Iterable[OrderRequest]) -> Refusal | None:
     """An opposite order rests and the two could trade with each other."""
     for other in resting:
-        if other.action is request.action:
-            continue
-        if request.limit_price is None or other.limit_price is None:
-            return WASH_TRADE
-        buy, sell = (
-            (request, other) if request.action is Action.BUY else (other, request)
-        )
-        if (buy.limit_price or 0) >= (sell.limit_price or 0):
+        if could_trade_together(request, other):
             return WASH_TRADE
     return None
+
+
+def could_trade_together(one: OrderRequest, other: OrderRequest) -> bool:
+    """Whether two orders of ours might fill each other; trailing stops count as those that do not.
+    """
+    if one.action is other.action:
+        return False
+    if OrderType.TRAILING_STOP in (one.type, other.type):
+        return False
+    if one.limit_price is None or other.limit_price is None:
+        return True
+    buy, sell = (one, other) if one.action is Action.BUY else (other, one)
+    return (buy.limit_price or 0) >= (sell.limit_price or 0)
 
 
 def stop_through_market(request: OrderRequest, market: Decimal | None) -> Refusal | None:
@@ -90,10 +165,11 @@ def stop_through_market(request: OrderRequest, market: Decimal | None) -> Refusa
     stop = request.stop_price
     if stop is None or market is None:
         return None
+    figures = {"stop_price": text(stop), "market_price": text(market)}
     if request.action is Action.SELL and stop >= market:
-        return Refusal(UNPROCESSABLE, "stop price must be less than current price")
+        return Refusal(UNPROCESSABLE, "stop price must be less than current price", figures)
     if request.action is Action.BUY and stop <= market:
-        return Refusal(UNPROCESSABLE, "stop price must be greater than current price")
+        return Refusal(UNPROCESSABLE, "stop price must be greater than current price", figures)
     return None
 
 
@@ -101,10 +177,11 @@ def too_many_shares(requested: Decimal, available: Decimal) -> Refusal | None:
     """Closing orders may not promise more shares than are held and free."""
     if requested <= available:
         return None
+    free = text(max(available, Decimal(0)))
     return Refusal(
         FORBIDDEN,
-        f"insufficient qty available for order (requested: {text(requested)}, "
-        f"available: {text(max(available, Decimal(0)))})",
+        f"insufficient qty available for order (requested: {text(requested)}, available: {free})",
+        {"available": free},
     )
 
 
@@ -116,6 +193,7 @@ def too_expensive(cost: Decimal, buying_power: Decimal) -> Refusal | None:
         FORBIDDEN,
         f"insufficient buying power (buying_power: {text(buying_power)}, "
         f"cost_basis: {text(cost)})",
+        {"buying_power": text(buying_power), "cost_basis": text(cost)},
     )
 
 

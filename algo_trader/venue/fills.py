@@ -32,6 +32,49 @@ def entry_bar_stop_fill(
     return None if bar.low > stop else max(stop - slippage, bar.low)
 
 
+def stop_limit_fill(
+    action: Action, stop: Decimal, limit: Decimal, bar: Bar, slippage: Decimal
+) -> tuple[bool, Decimal | None]:
+    """Whether the bar triggers a resting stop-limit order, and its fill price or None.
+
+    The limit order begins where the stop is met. Beyond its limit there it fills, at the limit, if
+    the price came back for certain: any time in a bar that opened beyond the stop, else at its
+    close.
+    """
+    if action is Action.BUY:
+        if bar.high < stop:
+            return False, None
+        met, back = max(bar.open, stop), bar.low if bar.open >= stop else bar.close
+    else:
+        if bar.low > stop:
+            return False, None
+        met, back = min(bar.open, stop), bar.high if bar.open <= stop else bar.close
+    return True, _limit_from(action, met, back, limit, bar, slippage)
+
+
+def entry_bar_stop_limit_fill(
+    action: Action, stop: Decimal, limit: Decimal, bar: Bar, slippage: Decimal
+) -> tuple[bool, Decimal | None]:
+    """`stop_limit_fill` on the very bar that filled the entry: a touched stop is hit, at the stop.
+    """
+    if bar.high < stop if action is Action.BUY else bar.low > stop:
+        return False, None
+    return True, _limit_from(action, stop, bar.close, limit, bar, slippage)
+
+
+def _limit_from(
+    action: Action, met: Decimal, back: Decimal, limit: Decimal, bar: Bar, slippage: Decimal
+) -> Decimal | None:
+    """Fill price of a limit order that begins at the price `met` and then sees `back`, or None."""
+    if action is Action.BUY:
+        if met <= limit:
+            return min(met + slippage, limit, bar.high)
+        return limit if back <= limit else None
+    if met >= limit:
+        return max(met - slippage, limit, bar.low)
+    return limit if back >= limit else None
+
+
 def limit_fill(action: Action, limit: Decimal, bar: Bar) -> Decimal | None:
     """Fill price of a resting limit order, or None; a limit knows no slippage."""
     if action is Action.BUY:

@@ -18,11 +18,21 @@ class RestingOrder:
     """An order the venue has accepted and not finished.
 
     `trigger` is the stop price it still waits for: None if it has none, and from its first fill
-    on, for a stop that was triggered is a market order until it is filled. `is_born_in_bar` marks
-    an order that was accepted while a bar of its symbol was being matched.
+    on, for a stop that was triggered is a market order until it is filled; a stop-limit order that
+    was triggered is a limit order. `mark` is the best price a trailing stop has seen, None before
+    the first. `is_born_in_bar` marks an order that was accepted while a bar of its symbol was being
+    matched, `is_queued` one that was accepted while the market was closed.
     """
 
-    __slots__ = ("broker_id", "is_born_in_bar", "qty_filled", "request", "trigger")
+    __slots__ = (
+        "broker_id",
+        "is_born_in_bar",
+        "is_queued",
+        "mark",
+        "qty_filled",
+        "request",
+        "trigger",
+    )
 
     def __init__(
         self,
@@ -37,6 +47,8 @@ class RestingOrder:
         self.qty_filled = qty_filled
         self.trigger = None if qty_filled else request.stop_price
         self.is_born_in_bar = is_born_in_bar
+        self.is_queued = False
+        self.mark: Decimal | None = None
 
     @property
     def qty_open(self) -> Decimal:

@@ -5,12 +5,14 @@ facts. It knows nothing of strategies, roles or our book: an order closes if it 
 position. Deterministic; time comes with every call. Bar t is matched twice: `match` takes the
 orders that rest (closing ones first), `match_entry_bar` only the closing stops that were accepted
 in answer to those fills.
+
+Orders may come in groups (groups.py); their active members rest like any other order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 from algo_trader.core.events import (
     Cancel,
@@ -30,7 +32,6 @@ from algo_trader.core.types import (
     ZERO,
     Action,
     Bar,
-    BrokerOrderId,
     ClientOrderId,
     Instant,
     OrderType,
@@ -39,44 +40,67 @@ from algo_trader.core.types import (
 )
 from algo_trader.venue import checks
 from algo_trader.venue.account import Account
+from algo_trader.venue.admission import Admission
+from algo_trader.venue.books import Books, reduces
 from algo_trader.venue.costs import Costs
-from algo_trader.venue.fills import entry_bar_stop_fill, limit_fill, market_fill, stop_fill
+from algo_trader.venue.groups import Group, OrderGroup
+from algo_trader.venue.pricing import at_once_price, entry_bar_price, resting_price
 from algo_trader.venue.resting import RestingOrder, VenueState
 from algo_trader.venue.rules import VenueRules
+from algo_trader.venue.trailing import follow_all, take_mark
 
 NO_REPORTS: tuple[Report, ...] = ()
+_BRIEF = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 class Venue:
     """One account at a simulated broker.
 
-    `matching` is the symbol whose bar `match` has seen and `match_entry_bar` has not, and
-    `price_in_bar` the last price of that match.
+    `price_in_bar` is the last price of the last match that filled something. While `is_open` is
+    false orders are queued: nothing fills at once.
     """
 
     def __init__(self, cash: Decimal, costs: Costs, rules: VenueRules | None = None) -> None:
-        self.account = Account(cash)
         self.costs = costs
         self.rules = rules or VenueRules()
-        self.last_bar: dict[Symbol, Bar] = {}
-        self.resting: dict[Symbol, list[RestingOrder]] = {}
-        self._by_id: dict[ClientOrderId, RestingOrder] = {}
-        self._finished: dict[ClientOrderId, str] = {}
-        self._count = 0
-        self.matching: Symbol | None = None
+        self.books = Books(Account(cash))
+        self.admission = Admission(self.books, self.rules)
+        self.last_bar = self.books.last_bar
+        self.resting = self.books.resting
         self.price_in_bar: Decimal = ZERO
 
     def restore(self, state: VenueState) -> None:
         """Go on where another venue stopped; for a venue that has seen nothing yet."""
-        self.account = state.account
-        self.last_bar = dict(state.last_bar)
+        books = self.books
+        books.account = state.account
+        books.last_bar.update(state.last_bar)
         for order in state.resting:
-            self.resting.setdefault(order.request.symbol, []).append(order)
-            self._by_id[order.request.order_id] = order
-        self._finished = dict(state.finished)
-        self._count = state.order_count
-        self.matching = state.matching
+            books.keep(order)
+        books.finished.update(state.finished)
+        books.count = state.order_count
         self.price_in_bar = state.price_in_bar
+        if state.matching is not None:
+            books.in_bar[state.matching] = state.price_in_bar
+
+    @property
+    def account(self) -> Account:
+        """Cash and positions."""
+        return self.books.account
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the market trades; a venue that is told nothing is always open."""
+        return self.books.is_open
+
+    @is_open.setter
+    def is_open(self, is_open: bool) -> None:
+        self.books.is_open = is_open
+
+    @property
+    def matching(self) -> Symbol | None:
+        """The symbol whose bar `match` filled orders from and `match_entry_bar` has not seen; the
+        last of them if there are several."""
+        return next(reversed(self.books.in_bar), None)
 
     # -- what a client may ask --
 
@@ -90,56 +114,72 @@ class Venue:
 
     def submit(self, request: OrderRequest, now: Instant) -> Sequence[Report]:
         """Take or refuse an order. A market order fills at the last completed bar's close."""
-        refusal = self._refusal(request)
+        refusal = self.admission.refusal(request)
         if refusal is not None:
             return (_refused(request, refusal, now),)
-        order = self._accept(request)
-        accepted = OrderAccepted(at=now, order_id=request.order_id, broker_id=order.broker_id)
-        if request.type is OrderType.MARKET:
-            bar = self.last_bar.get(request.symbol)
-            if bar is not None:
-                price = market_fill(request.action, bar, self.costs.slippage_per_share)
-                return (accepted, self._fill(order, price, bar.start))
-        return (accepted,)
+        return self._begin(request, now)
+
+    def submit_group(self, group: OrderGroup, now: Instant) -> Sequence[Report]:
+        """Take or refuse a group as a whole; a refusal is told of its first member.
+
+        An exit is reported as accepted when it becomes active: at once, or when the entry has been
+        filled completely. Until then it is held, which nothing reports.
+        """
+        refusal = self.admission.group_refusal(group)
+        if refusal is not None:
+            return (_refused(group.members[0], refusal, now),)
+        self.books.groups.add(group)
+        if group.entry is not None:
+            return self._begin(group.entry, now)
+        return [_accepted(self.books.add(leg), now) for leg in group.legs]
 
     def cancel(self, order_id: ClientOrderId, now: Instant) -> Sequence[Report]:
-        """Cancel what is left of an order; refused when it has ended or was never here."""
-        order = self._by_id.get(order_id)
-        if order is None:
-            code, message = checks.not_cancelable(order_id, self._finished.get(order_id))
+        """Cancel what is left of an order, and of its group; refused when it is not open."""
+        books = self.books
+        if order_id not in books.by_id and not books.is_held(order_id):
+            code, message, _ = checks.not_cancelable(order_id, books.finished.get(order_id))
             return (CancelRefused(at=now, order_id=order_id, code=code, message=message),)
-        self._finish(order, "canceled")
-        return (OrderCanceled(at=now, order_id=order_id),)
+        group = books.groups.of(order_id)
+        others = [] if group is None else [each for each in group.open_ids if each != order_id]
+        for each in (order_id, *others):
+            books.end(each, "canceled")
+        return tuple(OrderCanceled(at=now, order_id=each) for each in (order_id, *others))
 
     def replace(
         self, order_id: ClientOrderId, request: OrderRequest, now: Instant
     ) -> Sequence[Report]:
-        """Put a new order in the place of a resting one, or refuse and leave the old one alone."""
-        old = self._by_id.get(order_id)
-        if old is None:
-            return (_refused(request, checks.NOT_OPEN, now),)
-        refusal = self._refusal(request, instead_of=old)
+        """Put a new order in the place of an open one, or refuse and leave the old one alone.
+
+        Of a held order nothing is accepted yet; the new one is held in its place.
+        """
+        refusal = self.admission.replace_refusal(order_id, request)
         if refusal is not None:
             return (_refused(request, refusal, now),)
-        self._finish(old, "replaced")
-        new = self._accept(request)
-        return (
-            OrderReplaced(at=now, order_id=order_id, replaced_by=request.order_id),
-            OrderAccepted(at=now, order_id=request.order_id, broker_id=new.broker_id),
-        )
+        replaced = OrderReplaced(at=now, order_id=order_id, replaced_by=request.order_id)
+        old = self.books.by_id.get(order_id)
+        self.books.groups.swap(order_id, request)
+        self.books.end(order_id, "replaced")
+        if old is None:
+            return (replaced,)
+        new = self.books.add(request)
+        if request.type is OrderType.STOP_LIMIT and old.trigger is None:
+            new.trigger = None  # It was triggered: the limit order goes on.
+        if request.type is OrderType.TRAILING_STOP and old.mark is not None:
+            take_mark(new, old.mark)
+        return (replaced, _accepted(new, now))
 
     def knows(self, order_id: ClientOrderId) -> bool:
         """Whether an order of that id was ever accepted here; refused ones were not."""
-        return order_id in self._by_id or order_id in self._finished
+        return self.books.knows(order_id)
 
     def resting_order(self, order_id: ClientOrderId) -> RestingOrder | None:
         """The order of that id while it rests."""
-        return self._by_id.get(order_id)
+        return self.books.by_id.get(order_id)
 
     @property
     def buying_power(self) -> Decimal:
         """What new orders may cost: no leverage, resting opening orders taken off."""
-        return self._buying_power(None)
+        return self.books.buying_power()
 
     # -- what the market does --
 
@@ -160,140 +200,138 @@ class Venue:
                 bar.low > stop if order.request.action is Action.SELL else bar.high < stop
             ):
                 continue  # The usual case, told apart without a call.
-            price = self._price(order, bar)
+            price = resting_price(order, bar, self.costs.slippage_per_share)
             if price is not None:
                 reached.append((order, price))
+        if self.books.trailing_count:
+            reached += follow_all(resting, bar, reached, self.costs.slippage_per_share)
         if not reached:
             return NO_REPORTS
-        self.matching = symbol
-        self.price_in_bar = reached[-1][1]
+        self.books.in_bar[symbol] = self.price_in_bar = reached[-1][1]
         position = self.account.qty(symbol)
-        reached.sort(key=lambda pair: not _reduces(pair[0].request.action, position))
-        return [self._fill(order, price, bar.start) for order, price in reached]
+        if self.books.groups.members:  # A bar that reached both exits of a group: the worse first.
+            reached.sort(key=lambda pair: pair[0].request.type is OrderType.LIMIT)
+        reached.sort(key=lambda pair: not reduces(pair[0].request.action, position))
+        return self._fill_in_turn(reached, bar.start)
 
     def match_entry_bar(self, bar: Bar) -> Sequence[Report]:
         """Fills of the closing stops accepted since `match` of the same bar reported fills."""
-        self.matching = None
+        self.books.in_bar.pop(bar.symbol, None)
         reports: list[Report] = []
         for order in tuple(self.resting.get(bar.symbol, ())):
             if not order.is_born_in_bar:
                 continue
             order.is_born_in_bar = False
             request = order.request
-            if request.stop_price is None or not _reduces(
-                request.action, self.account.qty(request.symbol)
-            ):
+            if not reduces(request.action, self.account.qty(request.symbol)):
                 continue
-            price = entry_bar_stop_fill(
-                request.action, request.stop_price, bar, self.costs.slippage_per_share
-            )
+            price = entry_bar_price(order, bar, self.costs.slippage_per_share)
             if price is not None:
-                reports.append(self._fill(order, price, bar.start))
+                reports += self._fill_in_turn([(order, price)], bar.start)
         return reports
 
+    def fill(
+        self, order_id: ClientOrderId, qty: Decimal, price: Decimal, at: Instant
+    ) -> Sequence[Report]:
+        """Fill a resting order by hand at any price: at most what is open of it."""
+        order = self.books.by_id[order_id]
+        return self._fill_member(order, min(qty, order.qty_open), price, at)
+
     def end_session(self, now: Instant) -> Sequence[Report]:
-        """The session closed: day orders expire."""
+        """The session closed: day orders expire, those that are held too."""
+        books = self.books
+        requests = [order.request for order in books.by_id.values()] + books.groups.all_held()
         reports: list[Report] = []
-        for order in tuple(self._by_id.values()):
-            if order.request.time_in_force is TimeInForce.DAY:
-                self._finish(order, "expired")
-                reports.append(OrderExpired(at=now, order_id=order.request.order_id))
+        for request in requests:
+            if request.time_in_force is TimeInForce.DAY:
+                books.end(request.order_id, "expired")
+                reports.append(OrderExpired(at=now, order_id=request.order_id))
         return reports
 
     # -- inside --
 
-    def _price(self, order: RestingOrder, bar: Bar) -> Decimal | None:
-        request, slippage = order.request, self.costs.slippage_per_share
-        if order.trigger is not None:
-            return stop_fill(request.action, order.trigger, bar, slippage)
-        if request.limit_price is not None:
-            return limit_fill(request.action, request.limit_price, bar)
-        if request.stop_price is not None:
-            # Triggered by an earlier bar and filled in part: a market order since then, so the
-            # rest trades where this bar opens, as a stop does beyond which a bar opens.
-            return stop_fill(request.action, bar.open, bar, slippage)
-        return market_fill(request.action, bar, slippage)
-
-    def _refusal(
-        self, request: OrderRequest, instead_of: RestingOrder | None = None
-    ) -> checks.Refusal | None:
-        if self.knows(request.order_id):
-            return checks.DUPLICATE_ID
-        wrong = checks.malformed(request)
-        if wrong is not None:
-            return wrong
-        rules = self.rules
-        if rules.refuse_pct and rules.happens(rules.refuse_pct, "refuse", request.order_id):
-            return checks.AT_RANDOM
-        symbol = request.symbol
-        others = [order for order in self.resting.get(symbol, ()) if order is not instead_of]
-        if others:
-            wash = checks.wash_trade(request, [order.request for order in others])
-            if wash is not None:
-                return wash
-        if rules.refuse_stops_through_market:
-            through = checks.stop_through_market(request, self._market(symbol))
-            if through is not None:
-                return through
-        position = self.account.qty(symbol)
-        if _reduces(request.action, position):
-            held = sum(
-                (o.qty_open for o in others if o.request.action is request.action), start=ZERO
-            )
-            return checks.too_many_shares(request.qty, abs(position) - held)
-        if request.action is Action.SELL and not rules.allow_short:
-            return checks.NO_SHORTS
-        return checks.too_expensive(self._opening_cost(request), self._buying_power(instead_of))
-
-    def _market(self, symbol: Symbol) -> Decimal | None:
-        """The last print: inside a bar the fill, otherwise the last completed bar's close."""
-        if symbol == self.matching:
-            return self.price_in_bar
-        bar = self.last_bar.get(symbol)
-        return None if bar is None else bar.close
-
-    def _opening_cost(self, request: OrderRequest) -> Decimal:
-        """What an opening order reserves; a market order by the last close."""
-        price = request.stop_price or request.limit_price
-        if price is None:
+    def _begin(self, request: OrderRequest, now: Instant) -> Sequence[Report]:
+        """Accept an order, fill it if it is to be filled at once, and end it if it may not rest."""
+        books = self.books
+        order = books.add(request)
+        reports: list[Report] = [_accepted(order, now)]
+        is_brief = request.time_in_force in _BRIEF
+        if books.is_open and (is_brief or request.type is OrderType.MARKET):
             bar = self.last_bar.get(request.symbol)
-            price = bar.close if bar is not None else ZERO
-        return request.qty * price
+            price = at_once_price(order, bar, self.costs.slippage_per_share)
+            if bar is not None and price is not None:
+                reports += self._fill_in_turn([(order, price)], bar.start)
+        if is_brief and request.order_id in books.by_id:
+            books.end(request.order_id, "canceled")
+            reports.append(OrderCanceled(at=now, order_id=request.order_id))
+        return reports
 
-    def _buying_power(self, instead_of: RestingOrder | None) -> Decimal:
-        marks = {symbol: self.last_bar[symbol].close for symbol in self.account.short_proceeds}
-        power = self.account.spendable(marks)
-        for symbol, resting in self.resting.items():
-            position = self.account.qty(symbol)
-            for order in resting:
-                if order is not instead_of and not _reduces(order.request.action, position):
-                    power -= self._opening_cost(order.request._replace(qty=order.qty_open))
-        return power
+    def _fill_in_turn(
+        self, reached: Sequence[tuple[RestingOrder, Decimal]], at: Instant
+    ) -> list[Report]:
+        """Fill these orders, and do what each fill means to the rest of its group."""
+        if not self.books.groups.members:
+            fill_qty = self.rules.fill_qty
+            return [self._book(order, fill_qty(order), price, at) for order, price in reached]
+        reports: list[Report] = []
+        for order, price in reached:
+            if order.request.order_id in self.books.by_id:  # Else a fill before it has ended it.
+                reports += self._fill_member(order, self.rules.fill_qty(order), price, at)
+        return reports
 
-    def _accept(self, request: OrderRequest) -> RestingOrder:
-        self._count += 1
-        order = RestingOrder(request, BrokerOrderId(f"V-{self._count:08d}"))
-        order.is_born_in_bar = self.matching == request.symbol
-        self.resting.setdefault(request.symbol, []).append(order)
-        self._by_id[request.order_id] = order
-        return order
+    def _fill_member(
+        self, order: RestingOrder, qty: Decimal, price: Decimal, at: Instant
+    ) -> list[Report]:
+        """Fill an order that may be a member of a group."""
+        order_id = order.request.order_id
+        group = self.books.groups.of(order_id)
+        reports: list[Report] = []
+        if group is not None and order_id == group.stop_id and group.profit_id is not None:
+            reports.append(self._end_profit(group.profit_id, order_id, at))
+        reports.append(self._book(order, qty, price, at))
+        if group is not None:
+            reports += self._follow_up(order, group, at)
+        return reports
 
-    def _fill(self, order: RestingOrder, price: Decimal, at: Instant) -> OrderFilled:
+    def _follow_up(self, order: RestingOrder, group: Group, at: Instant) -> list[Report]:
+        """What a fill of this member means to those that wait for it or share its shares."""
+        books, order_id = self.books, order.request.order_id
+        reports: list[Report] = []
+        if order_id == group.entry_id:
+            if order.qty_open:
+                return reports
+            legs = tuple(group.held.values())
+            group.held.clear()
+            reports += [_accepted(books.add(leg), at) for leg in legs]
+        elif order_id == group.profit_id and group.stop_id is not None:
+            stop = books.by_id[group.stop_id]
+            if order.qty_open:
+                stop.request = stop.request._replace(qty=order.qty_open)
+            else:
+                books.end(group.stop_id, "canceled")
+                reports.append(OrderCanceled(at=at, order_id=stop.request.order_id))
+        if not order.qty_open:
+            books.groups.end(order_id)
+        return reports
+
+    def _end_profit(
+        self, order_id: ClientOrderId, stop_id: ClientOrderId, at: Instant
+    ) -> OrderReplaced | OrderCanceled:
+        """End the take-profit of a group whose stop was triggered."""
+        if self.rules.triggered_stop_replaces_profit:
+            self.books.end(order_id, "replaced")
+            return OrderReplaced(at=at, order_id=order_id, replaced_by=stop_id)
+        self.books.end(order_id, "canceled")
+        return OrderCanceled(at=at, order_id=order_id)
+
+    def _book(self, order: RestingOrder, qty: Decimal, price: Decimal, at: Instant) -> OrderFilled:
         request = order.request
-        qty = order.qty_open
-        rules = self.rules
-        if (
-            rules.partial_fill_pct
-            and qty > 1
-            and rules.happens(rules.partial_fill_pct, "partial", request.order_id, order.qty_filled)
-        ):
-            qty = (qty / 2).to_integral_value(ROUND_FLOOR)
         commission = self.costs.commission(request.action, qty, price, at)
         self.account.fill(request.symbol, request.action, qty, price, commission)
         order.qty_filled += qty
         order.trigger = None
         if not order.qty_open:
-            self._finish(order, "filled")
+            self.books.finish(order, "filled")
         return OrderFilled(
             at=at,
             order_id=request.order_id,
@@ -304,16 +342,9 @@ class Venue:
             execution_id=f"{order.broker_id}-{order.qty_filled}",
         )
 
-    def _finish(self, order: RestingOrder, status: str) -> None:
-        request = order.request
-        self.resting[request.symbol].remove(order)
-        del self._by_id[request.order_id]
-        self._finished[request.order_id] = status
 
-
-def _reduces(action: Action, position: Decimal) -> bool:
-    """Whether an order of this action makes the position smaller."""
-    return position > 0 if action is Action.SELL else position < 0
+def _accepted(order: RestingOrder, at: Instant) -> OrderAccepted:
+    return OrderAccepted(at=at, order_id=order.request.order_id, broker_id=order.broker_id)
 
 
 def _refused(request: OrderRequest, refusal: checks.Refusal, now: Instant) -> OrderRefused:

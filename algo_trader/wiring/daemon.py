@@ -18,6 +18,8 @@ from algo_trader.ledger.ledger import Ledger
 from algo_trader.ledger.writer import Writer
 from algo_trader.runtime import Log
 from algo_trader.runtime.daemon import Daemon, Narrate, Parts
+from algo_trader.runtime.gate import Gate
+from algo_trader.runtime.lines import Lines
 from algo_trader.runtime.pace import Pace
 from algo_trader.runtime.pump import COMMAND_TIMEOUT_S, PumpTerms
 from algo_trader.wiring.trading import Trading, wire_engine
@@ -82,10 +84,12 @@ def wire_embedded(
         make_intake=lambda engine: Intake(engine, settings.reconcile.stop_pct),
         # What the exchange knows it knows at once; its own slowness is no silence.
         terms=PumpTerms(
-            is_lockstep=True, settle_s=0, command_timeout_s=COMMAND_TIMEOUT_S + latency_s
+            is_lockstep=True, settle_s=0, grace_s=0, command_timeout_s=COMMAND_TIMEOUT_S + latency_s
         ),
         ends_with_market=replay.exit_at_end,
         log=log,
         narrate=narrate,
+        gate=(gate := Gate(log)),
+        lines=Lines(gate, log),
     )
     return Daemon(parts), exchange.close

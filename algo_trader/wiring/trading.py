@@ -41,8 +41,15 @@ def strategy_parameters(
     return {name: value for name, value in section.items() if name in given} | own
 
 
-def wire_engine(book: Book, settings: Settings, trading: Trading, sink: Sink | None) -> Engine:
-    """An engine with one lane per symbol, on what the book holds."""
+def wire_engine(
+    book: Book,
+    settings: Settings,
+    trading: Trading,
+    sink: Sink | None,
+    *,
+    patience_s: int | None = None,
+) -> Engine:
+    """An engine with one lane per symbol, on what the book holds; `patience_s` as Engine has it."""
     lanes = [
         Lane(
             trading.name,
@@ -51,4 +58,4 @@ def wire_engine(book: Book, settings: Settings, trading: Trading, sink: Sink | N
         )
         for symbol in trading.symbols
     ]
-    return Engine(book, lanes, settings.risk_limits(), sink)
+    return Engine(book, lanes, settings.risk_limits(), sink, patience_s=patience_s)

@@ -104,6 +104,12 @@ class Daemon:
         """Whether it has not ended."""
         return self._process.poll() is None
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The log so far."""
+        with self._news:
+            return list(self._lines)
+
     def wait_for(
         self, event: str | None, patience_s: float = PATIENCE_S, **fields: object
     ) -> dict[str, Any]:

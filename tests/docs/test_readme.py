@@ -119,7 +119,7 @@ def test_every_verb_has_an_example_that_works_offline(tmp_path: Path) -> None:
     assert started.returncode == 0, started.stderr
     for verb in sorted(VERBS.keys() - {"start"}):
         done = algo_trader(example_of(verb), tmp_path)
-        if verb in ("status", "stop"):
+        if verb in ("flatten", "halt", "resume", "status", "stop"):
             assert (done.returncode, done.stdout) == (EXIT_NO_DAEMON, ""), verb
             assert "algo-trader start" in done.stderr
         else:

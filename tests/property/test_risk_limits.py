@@ -284,8 +284,11 @@ class Auditor:
                 self._audit_decision(fact, facts[number + 1 :])
             elif isinstance(fact, ev.OrderIntended) and fact.role is Role.ENTRY:
                 before = facts[number - 1]
-                assert isinstance(before, ev.SignalDecided)
-                assert before.rule is None
+                if isinstance(before, ev.OrderRefused):
+                    self._audit_limit(fact, self.ledger.orders[before.order_id])
+                else:
+                    assert isinstance(before, ev.SignalDecided)
+                    assert before.rule is None
             elif isinstance(fact, ev.OrderFilled):
                 self._audit_fill(fact)
             elif isinstance(fact, ev.StopSet):
@@ -315,7 +318,8 @@ class Auditor:
             if mine.signed < 0:
                 free += mine.cost + mine.signed * self.mark(symbol, at)
         for order in self.ledger.live_of(Role.ENTRY):
-            free -= self.ledger.open_qty(order) * Fraction(order.request.stop_price or 0)
+            price = order.request.stop_price or order.request.limit_price or 0
+            free -= self.ledger.open_qty(order) * Fraction(price)
         return free
 
     def places(self) -> int:
@@ -372,6 +376,15 @@ class Auditor:
         assert (order.request.stop_price, order.stop_loss) == (said.entry, said.stop)
         session = next(s for s in self.sessions if s.opens_at <= said.at < s.closes_at)
         assert said.at < said.expires_at < session.closes_at
+
+    def _audit_limit(self, fact: ev.OrderIntended, refused: ev.OrderIntended) -> None:
+        """A stop price the market has passed: the same order as a limit near it, and only once."""
+        old, new = refused.request, fact.request
+        assert old.stop_price is not None
+        assert new.limit_price is not None
+        assert (new.qty, new.action, new.stop_price) == (old.qty, old.action, None)
+        assert abs(new.limit_price - old.stop_price) <= old.stop_price * Decimal("0.005")
+        assert (fact.expires_at, fact.stop_loss) == (refused.expires_at, refused.stop_loss)
 
     def _audit_fill(self, fact: ev.OrderFilled) -> None:
         bar = self.bars[self.ledger.orders[fact.order_id].request.symbol, fact.at]
@@ -437,7 +450,9 @@ class Auditor:
         if ledger.refused_at.get(symbol, 0) >= now - 2 * 60:
             return  # It is tried again with the next minute, and then the position is closed.
         assert covered == abs(mine.signed)
-        assert [order.request.stop_price for order in stops] == [mine.stop]
+        # A stop that has begun to fill is a market order: it is not moved any more.
+        moved = [order.request.stop_price for order in stops if not order.qty_filled]
+        assert moved == [mine.stop] or (not moved and len(stops) == 1)
         (entry,) = {
             self.ledger.orders[f.order_id].request.qty
             for f in self.facts[-200:]

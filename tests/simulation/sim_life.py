@@ -29,6 +29,8 @@ from algo_trader.engine.intake import Intake
 from algo_trader.engine.lane import Lane
 from algo_trader.ledger.ledger import Ledger
 from algo_trader.runtime.daemon import Daemon, Parts
+from algo_trader.runtime.gate import Gate
+from algo_trader.runtime.lines import Lines
 from algo_trader.runtime.pump import Pump, PumpTerms
 from algo_trader.venue.rules import VenueRules
 
@@ -149,8 +151,10 @@ class Life:
                 make_intake=make_intake,
                 terms=self._terms,
                 ends_with_market=False,
-                log=lambda event, /, **fields: None,
+                log=silent,
                 narrate=lambda book, facts: None,
+                gate=(gate := Gate(silent)),
+                lines=Lines(gate, silent),
             )
         )
         await daemon.prepare()
@@ -189,9 +193,9 @@ class Watched:
         """Market time."""
         return self._exchange.now
 
-    def past(self) -> Sequence[PastDay]:
+    async def past(self) -> Sequence[PastDay]:
         """Bars before now."""
-        return self._exchange.past()
+        return await self._exchange.past()
 
     async def run(self, inbox: Inbox) -> None:
         """Replay to the end."""
@@ -232,6 +236,10 @@ class _Witness:
             self._life.world.minutes += 1
             await look_at_cover(self._life.exchange, self._life.world, "after a minute")
             _look_for_halt(self._life)
+
+
+def silent(event: str, /, **fields: object) -> None:
+    """A log that nobody reads."""
 
 
 def _look_for_halt(life: Life) -> None:

@@ -80,6 +80,9 @@ class Saved(NamedTuple):
     finished: dict[ClientOrderId, str]
 
 
+KEPT_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP})
+KEPT_LIFETIMES = frozenset({TimeInForce.DAY, TimeInForce.GTC})
+
 _MOVE = "UPDATE state SET now = ?, stage = ?, symbol = ?, price_in_bar = ?"
 _CASH = "UPDATE state SET cash = ?"
 _POSITION = "INSERT INTO position VALUES (?, ?, ?, ?)"
@@ -98,6 +101,11 @@ _EXECUTIONS = (
     "SELECT at, qty, price, cum_qty, commission, execution_id FROM execution"
     " WHERE client_order_id = ? ORDER BY rowid"
 )
+
+
+def can_keep(request: OrderRequest) -> bool:
+    """Whether the file has room for an order of these terms."""
+    return request.type in KEPT_TYPES and request.time_in_force in KEPT_LIFETIMES
 
 
 class Books:

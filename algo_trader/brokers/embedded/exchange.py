@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from algo_trader.brokers.embedded.books import Books, Place, Saved, Stage
+from algo_trader.brokers.embedded.books import Books, Place, Saved, Stage, can_keep
 from algo_trader.brokers.embedded.errors import ExchangeRefused
 from algo_trader.brokers.embedded.reel import Reel
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition
@@ -36,11 +36,15 @@ from algo_trader.core.events import (
 from algo_trader.core.inputs import Clock, CloseAll, Minute, Reports, SessionOpens
 from algo_trader.core.ports import Inbox, PastDay
 from algo_trader.core.types import MINUTE, Bar, ClientOrderId, ExitReason, Instant, Session, Symbol
-from algo_trader.venue.checks import DUPLICATE_ID
+from algo_trader.venue.checks import DUPLICATE_ID, UNPROCESSABLE, Refusal
 from algo_trader.venue.costs import Costs
 from algo_trader.venue.resting import VenueState
 from algo_trader.venue.rules import VenueRules
 from algo_trader.venue.venue import Venue
+
+NOT_KEPT = Refusal(
+    UNPROCESSABLE, "the embedded exchange takes market, limit and stop orders, DAY or GTC"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +165,12 @@ class EmbeddedExchange:
         request = None if isinstance(command, Cancel) else command.request
         if request is not None and self._venue.knows(request.order_id):
             raise Unanswered(f"{request.order_id}: {DUPLICATE_ID.message}: look the order up")
+        if request is not None and not can_keep(request):
+            code, message, _ = NOT_KEPT
+            refused = OrderRefused(
+                at=self._place.now, order_id=request.order_id, code=code, message=message
+            )
+            return (refused,)
         with self._wholly():
             reports = self._venue.execute(command, self._place.now)
             if not all(isinstance(report, OrderRefused | CancelRefused) for report in reports):
@@ -174,7 +184,7 @@ class EmbeddedExchange:
         """Virtual time."""
         return self._place.now
 
-    def past(self) -> Sequence[PastDay]:
+    async def past(self) -> Sequence[PastDay]:
         """The days before the period, and of the period every minute that has been played."""
         return self._reel.past(self._place)
 

@@ -27,8 +27,8 @@ from exchange_kit import (
 from algo_trader.brokers.embedded.exchange import EmbeddedExchange, ExchangeSetup
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition
 from algo_trader.core.errors import Unanswered
-from algo_trader.core.events import Cancel, Command, Replace
-from algo_trader.core.types import ClientOrderId
+from algo_trader.core.events import Cancel, Command, OrderRefused, Replace
+from algo_trader.core.types import ClientOrderId, OrderType, TimeInForce
 from algo_trader.venue.costs import Costs
 from algo_trader.venue.rules import VenueRules
 
@@ -233,3 +233,27 @@ def test_refusals_are_reports(held: EmbeddedExchange) -> None:
     assert told(done(held.execute(better))) == "s replaced by b, b accepted as V-00000003"
     assert done(held.positions()) == {"AA": BrokerPosition("AA", Decimal(10), Decimal(10))}
     assert done(held.account()) == AccountState("A-1", Decimal(9900), Decimal(9900))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        submit("t", BUY, OrderType.TRAILING_STOP),
+        submit("t", BUY, OrderType.STOP_LIMIT, "11"),
+        submit("t", BUY, LIMIT, "9", lasts=TimeInForce.IOC),
+        submit("t", BUY, MARKET, lasts=TimeInForce.FOK),
+    ],
+)
+def test_orders_the_books_have_no_room_for_are_refused(
+    held: EmbeddedExchange, command: Command
+) -> None:
+    """Goal: an order that would be lost by a restart is never accepted, and the exchange goes on.
+
+    Method: each type and lifetime the file does not keep, then one that it does.
+    """
+    (report,) = done(held.execute(command))
+    assert isinstance(report, OrderRefused)
+    assert report.message.startswith("the embedded exchange takes market, limit and stop orders")
+    assert done(held.order(ClientOrderId("t"))) is None
+    moved = Replace(ClientOrderId("s"), order("t", SELL, STOP, "8", lasts=GTC))
+    assert told(done(held.execute(moved))).startswith("s replaced by t, t accepted")

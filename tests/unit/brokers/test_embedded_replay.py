@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -132,13 +133,14 @@ def test_virtual_time_and_the_past(path: Path) -> None:
     noted = []
 
     async def handle(item: Input) -> None:
-        played = " ".join(str(len(past.minutes)) for past in market.past())
+        past = await market.past()
+        played = " ".join(str(len(day.minutes)) for day in past)
         noted.append(f"{word(item)} | {clock(market.now)} | {played}")
         if word(item) == "minute 1:00 1":
             await exchange.execute(submit("a", BUY, STOP, "10.50"))
             await exchange.execute(submit("x", BUY, STOP, "20"))
 
-    assert exchange.past() == [history]
+    assert asyncio.run(exchange.past()) == [history]
     done(exchange.run(Tray(handle)))
     assert noted == [
         "opens 1:00 | 1:00 | 2",
@@ -154,7 +156,7 @@ def test_virtual_time_and_the_past(path: Path) -> None:
         "clock 2:00 | 2:00 | 2 3",
         "minute 2:00 1 | 2:01 | 2 3 1",
     ]
-    assert exchange.past() == [history, *period]
+    assert asyncio.run(exchange.past()) == [history, *period]
     exchange.close()
 
 

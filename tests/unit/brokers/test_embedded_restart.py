@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -75,7 +76,7 @@ class Client:
         """Look, and finish what was begun before the crash."""
         await self._protect(exchange)
         await self._carry_out(exchange)
-        past = exchange.past()
+        past = await exchange.past()
         if past and past[-1].session.opens_at + MINUTE * len(past[-1].minutes) == exchange.now:
             await self._trade(exchange, past[-1].minutes[-1])
 
@@ -254,7 +255,7 @@ def test_a_stop_placed_after_the_crash_meets_its_entrys_bar(path: Path) -> None:
     books.close()
     exchange = EmbeddedExchange.open(path, terms)
     assert clock(exchange.now) == "0:01"
-    assert [len(each.minutes) for each in exchange.past()] == [1]
+    assert [len(each.minutes) for each in asyncio.run(exchange.past())] == [1]
     done(exchange.execute(submit("cs", SELL, STOP, "9.60", "6", lasts=GTC)))
     assert done(play(exchange)).words == [
         "clock 0:01",

@@ -32,6 +32,7 @@ GOOD = RiskView(
 BREAKS: Mapping[str, Mapping[str, object]] = {
     "HALTED": {"halted": True},
     "NOT_READY": {"ready": False},
+    "TRADING_HALT": {"is_symbol_halted": True},
     "UNKNOWN_ORDER": {"has_unknown_order": True},
     "DAILY_LOSS": {"tripped": {"DAILY_LOSS"}},
     "CONSECUTIVE_LOSSES": {"tripped": {"CONSECUTIVE_LOSSES"}},

@@ -150,6 +150,11 @@ def test_facts_of_a_holding_and_of_the_day() -> None:
          {"session": date(2024, 1, 3), "equity": Decimal(1)}),
         (ev.AccountPinned(at=1, account="a", cash=Decimal(1)), "account_pinned",
          {"account": "a", "cash": Decimal(1)}),
+        (ev.CashAdjusted(at=1, amount=Decimal(2), cash=Decimal(9)), "cash_adjusted",
+         {"amount": Decimal(2), "cash": Decimal(9)}),
+        (ev.BarCorrected(at=1, symbol="AA", start=60, open=Decimal(1), high=Decimal(3),
+                         low=Decimal(1), close=Decimal(2), volume=Decimal(5)), "bar_corrected",
+         {"symbol": "AA", "bar_at": 60, "close": Decimal(2)}),
         (ev.SettingChanged(at=1, key="risk.x", value=None), "setting_changed",
          {"key": "risk.x", "value": None}),
     ]  # fmt: skip

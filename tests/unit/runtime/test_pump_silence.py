@@ -43,16 +43,16 @@ ENTRY_THERE = BrokerOrder(
         ("Submit entry-1", TimeoutError(), "record OutcomeUnknown|look up entry-1"),
         ("Submit entry-1", Unavailable("no line"), "record Abandoned"),
         ("Submit stop-1", Unanswered("cut"), "record OutcomeUnknown|look up stop-1"),
-        ("Submit stop-1", Unavailable("no line"), "record OutcomeUnknown|look up stop-1"),
+        ("Submit stop-1", Unavailable("no line"), "record Abandoned"),
         ("Replace stop-1", Unanswered("cut"), "record OutcomeUnknown|look up stop-2"),
-        ("Replace stop-1", Unavailable("no line"), "record OutcomeUnknown|look up stop-2"),
+        ("Replace stop-1", Unavailable("no line"), "record Abandoned"),
         ("Cancel entry-1", Unanswered("cut"), "record CancelUnanswered|look up entry-1"),
         ("Cancel entry-1", KeyError("status"), "record CancelUnanswered|look up entry-1"),
         ("Cancel entry-1", Unavailable("no line"), "record CancelUnanswered|look up entry-1"),
     ],
 )
 def test_no_usable_answer(word: str, error: Exception, wanted: str) -> None:
-    """Goal: whatever goes wrong after a send is unknown, and asked about at once; only an entry
+    """Goal: whatever goes wrong after a send is unknown, and asked about at once; only an order
     that certainly did not leave is given up.
     """
 

@@ -1,0 +1,177 @@
+"""Alpaca as core's Broker.
+
+REST is the authority: what ends an order is its status, how much was filled its filled quantity.
+The trade stream wakes us and brings executions early. An order that has ended is told of as ended
+only when all its executions can be told with it, for what protects them is sized by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+from algo_trader.brokers.alpaca import reading
+from algo_trader.brokers.alpaca.answers import Refusal, value_in
+from algo_trader.brokers.alpaca.budget import RateBudget, Urgency
+from algo_trader.brokers.alpaca.calls import Calls, Deadline
+from algo_trader.brokers.alpaca.client import AlpacaClient
+from algo_trader.brokers.alpaca.clock import SteeredClock
+from algo_trader.brokers.alpaca.commands import Commands
+from algo_trader.brokers.alpaca.endpoints import Endpoints
+from algo_trader.brokers.alpaca.finder import Finder
+from algo_trader.brokers.alpaca.keys import Keys
+from algo_trader.brokers.alpaca.orders import RestOrder
+from algo_trader.brokers.alpaca.reading import BrokerTime
+from algo_trader.brokers.alpaca.trade_update import TradeUpdate
+from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition, BrokerStatus
+from algo_trader.core.errors import Unanswered
+from algo_trader.core.events import Command, Report
+from algo_trader.core.types import BrokerOrderId, ClientOrderId, Symbol
+
+EXECUTE_S = 8.5
+"""A command with its retries takes no longer; the pump's own patience is 10 seconds."""
+
+SINGLE_QUESTIONS = 5
+"""As many orders that are not open are asked for one by one; more of them by listing all orders."""
+
+AWAITED = "it has ended, but not all of its executions are told yet"
+
+
+class AlpacaBroker:
+    """One account at Alpaca, by REST. `clock` dates what is reported; `monotonic` is in seconds."""
+
+    def __init__(
+        self,
+        client: AlpacaClient,
+        budget: RateBudget,
+        clock: SteeredClock,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        execute_s: float = EXECUTE_S,
+    ) -> None:
+        calls = Calls(client, budget, clock, sleep=sleep)
+        self._client = client
+        self._clock = clock
+        self._finder = Finder(calls, clock, monotonic)
+        self._commands = Commands(
+            calls, self._finder, clock, lambda: Deadline(execute_s, monotonic)
+        )
+
+    @classmethod
+    def open(
+        cls, where: Endpoints, keys: Keys, budget: RateBudget, clock: SteeredClock
+    ) -> AlpacaBroker:
+        """The account that the keys belong to. Takes the better part of a second: the SDK is
+        imported, and pandas with it. Nothing is sent.
+        """
+        return cls(AlpacaClient(where.trading, keys), budget, clock)
+
+    @property
+    def skew_s(self) -> float | None:
+        """Seconds by which the broker's clock is ahead of ours, None until it was read."""
+        return self._clock.skew_s
+
+    async def close(self) -> None:
+        """Cut off what is under way and end the threads."""
+        await asyncio.to_thread(self._client.close)
+
+    async def execute(self, command: Command) -> Sequence[Report]:
+        """Carry out a command; a refusal is a report, and what is not proven is not reported."""
+        return await self._commands.execute(command)
+
+    def hear(self, update: TradeUpdate) -> None:
+        """Remember an execution that the trade stream has told, and whose id is whose."""
+        if update.order_id is not None:
+            self._finder.know(update.order_id, update.broker_id)
+        if update.execution is not None:
+            self._finder.fills.hear(update.broker_id, update.execution)
+            self._finder.watch.hear(update.broker_id, update.execution.cum_qty)
+
+    def is_mute(self, connected_at: float) -> bool:
+        """Whether the trade stream, connected since that monotonic instant, has not told of fills
+        that REST shows.
+        """
+        return self._finder.watch.is_mute(connected_at)
+
+    async def account(self) -> AccountState:
+        """The account now; `blocked` says in words why it may not open positions."""
+        account = reading.account_of(await self._value("/account", Urgency.ENTRY))
+        if account is None:
+            raise Unanswered("GET /account: an account that cannot be read")
+        return account
+
+    async def positions(self) -> Mapping[Symbol, BrokerPosition]:
+        """Positions by symbol, none of them zero."""
+        positions = reading.positions_of(await self._value("/positions", Urgency.LOOKUP))
+        if positions is None:
+            raise Unanswered("GET /positions: positions that cannot be read")
+        return positions
+
+    async def read_clock(self) -> BrokerTime:
+        """The broker's clock and session; steers ours by it."""
+        answer = await self._finder.ask("/clock", None, Urgency.BACKGROUND)
+        told = reading.time_of(value_in(answer, "GET /clock"))
+        if told is None:
+            raise Unanswered("GET /clock: a clock that cannot be read")
+        self._clock.steer(told.now, answer.sent_at, answer.got_at)
+        return told
+
+    async def read_skew(self) -> float:
+        """Read the broker's clock: seconds by which it is ahead of this machine's."""
+        await self.read_clock()
+        return self._clock.skew_s or 0.0
+
+    async def orders(self, known: Collection[ClientOrderId]) -> Sequence[BrokerOrder]:
+        """Every open order, and those of `known` that are found, open or not.
+
+        One of many that is missing may be older than the listing goes: `order` has the answer.
+        """
+        wanted = frozenset(known)
+        found = await self._finder.listing.open_orders(wanted)
+        missing = wanted - {order.order_id for order in found.values()}
+        if len(missing) <= SINGLE_QUESTIONS:
+            for order_id in sorted(missing):
+                one = await self._finder.find(order_id)
+                if not isinstance(one, Refusal):
+                    found[one.broker_id] = one
+        else:
+            found |= await self._finder.listing.past_orders(missing)
+        for order in found.values():
+            self._finder.keep(order)
+        chosen = [
+            order
+            for order in found.values()
+            if order.status is BrokerStatus.OPEN or order.order_id in wanted
+        ]
+        await self._finder.complete(chosen)
+        return [await self._told(order, order.order_id in wanted) for order in chosen]
+
+    async def order(self, order_id: ClientOrderId) -> BrokerOrder | None:
+        """The order of that client_order_id; None on the broker's own word that it has none."""
+        found = await self._finder.find(order_id)
+        if isinstance(found, Refusal):
+            return None
+        await self._finder.complete([found])
+        return await self._told(found, True)
+
+    async def _value(self, path: str, urgency: Urgency) -> object:
+        return value_in(await self._finder.ask(path, None, urgency), f"GET {path}")
+
+    async def _told(self, order: RestOrder, is_wanted: bool) -> BrokerOrder:
+        """The order in core's words, with the executions that are known."""
+        status, detail = order.status, order.detail
+        if status is not BrokerStatus.OPEN and self._finder.told(order) is None:
+            status, detail = BrokerStatus.OPEN, AWAITED
+        return BrokerOrder(
+            order.order_id,
+            BrokerOrderId(order.broker_id),
+            order.symbol,
+            order.action,
+            order.qty,
+            status,
+            self._finder.fills.told(order),
+            await self._finder.successor(order) if is_wanted else None,
+            detail,
+        )

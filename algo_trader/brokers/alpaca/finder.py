@@ -1,0 +1,140 @@
+"""Finding orders at Alpaca, their executions and whose id is whose."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from algo_trader.brokers.alpaca.answers import Refusal, not_found_in, order_in
+from algo_trader.brokers.alpaca.budget import Urgency
+from algo_trader.brokers.alpaca.calls import QUESTION, Calls, Deadline
+from algo_trader.brokers.alpaca.client import Answer
+from algo_trader.brokers.alpaca.clock import SteeredClock
+from algo_trader.brokers.alpaca.fills import Fills
+from algo_trader.brokers.alpaca.listing import Listing
+from algo_trader.brokers.alpaca.mute import MuteWatch
+from algo_trader.brokers.alpaca.orders import RestOrder
+from algo_trader.core.broker import BrokerStatus, Execution
+from algo_trader.core.errors import Unanswered
+from algo_trader.core.types import BrokerOrderId, ClientOrderId
+
+QUESTION_S = 9.0
+BY_CLIENT_ID = "/orders:by_client_order_id"
+
+
+class Finder:
+    """Asks about orders and remembers what never changes: ids and executions.
+
+    Every method raises Unavailable or Unanswered as a question does. `clock` dates what has no
+    date.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        clock: SteeredClock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.fills = Fills(monotonic)
+        self.listing = Listing(self.ask)
+        self.watch = MuteWatch(monotonic)
+        self._calls = calls
+        self._clock = clock
+        self._monotonic = monotonic
+        self._broker_ids: dict[ClientOrderId, BrokerOrderId] = {}
+        self._client_ids: dict[BrokerOrderId, ClientOrderId] = {}
+
+    async def ask(
+        self,
+        path: str,
+        terms: Mapping[str, str] | None = None,
+        urgency: Urgency = Urgency.LOOKUP,
+        deadline: Deadline | None = None,
+    ) -> Answer:
+        """The answer to a GET."""
+        return await self._calls.call(
+            "GET",
+            path,
+            terms,
+            urgency=urgency,
+            retry=QUESTION,
+            deadline=deadline or Deadline(QUESTION_S, self._monotonic),
+        )
+
+    def know(self, order_id: ClientOrderId, broker_id: BrokerOrderId) -> None:
+        """Remember whose id is whose."""
+        self._broker_ids[order_id] = broker_id
+        self._client_ids[broker_id] = order_id
+
+    def keep(self, order: RestOrder) -> RestOrder:
+        """Remember the order's ids, and how far it is filled."""
+        self.know(order.order_id, order.broker_id)
+        self.watch.see(order.broker_id, order.filled_qty)
+        return order
+
+    async def find(
+        self, order_id: ClientOrderId, deadline: Deadline | None = None
+    ) -> RestOrder | Refusal:
+        """The order of that client_order_id, or the broker's own word that it has none."""
+        answer = await self.ask(
+            BY_CLIENT_ID, {"client_order_id": order_id}, Urgency.LOOKUP, deadline
+        )
+        unknown = not_found_in(answer)
+        if unknown is not None:
+            return unknown
+        order = order_in(answer, f"GET {BY_CLIENT_ID}")
+        if order.order_id != order_id:
+            raise Unanswered(f"asked for {order_id}, the answer is another order")
+        return self.keep(order)
+
+    async def id_of(
+        self, order_id: ClientOrderId, deadline: Deadline
+    ) -> BrokerOrderId | Refusal:
+        """The broker's id of an order, asked for if it is not known."""
+        known = self._broker_ids.get(order_id)
+        if known is not None:
+            return known
+        found = await self.find(order_id, deadline)
+        return found if isinstance(found, Refusal) else found.broker_id
+
+    async def by_id(
+        self,
+        broker_id: BrokerOrderId,
+        urgency: Urgency = Urgency.LOOKUP,
+        deadline: Deadline | None = None,
+    ) -> RestOrder:
+        """The order of that id of the broker's."""
+        order = order_in(
+            await self.ask(f"/orders/{broker_id}", None, urgency, deadline), "GET /orders/ID"
+        )
+        if order.broker_id != broker_id:
+            raise Unanswered(f"asked for order {broker_id}, the answer is another one")
+        return self.keep(order)
+
+    async def complete(self, orders: Sequence[RestOrder]) -> None:
+        """Know every execution of these orders, as far as anybody can tell them."""
+        lacking = [order for order in orders if not self.fills.is_whole(order)]
+        if not lacking:
+            return
+        for broker_id, execution in await self.listing.activities(lacking):
+            self.fills.hear(broker_id, execution)
+        for order in lacking:
+            if not self.fills.is_whole(order):
+                self.fills.make_up(order, self._clock.now())
+
+    def told(self, order: RestOrder) -> tuple[Execution, ...] | None:
+        """All executions of the order, or None while one is missing."""
+        return self.fills.told(order) if self.fills.is_whole(order) else None
+
+    async def successor(self, order: RestOrder) -> ClientOrderId | None:
+        """The client's id of the order that took this one's place, asked for if need be; None if
+        there is none or it cannot be told.
+        """
+        if order.status is not BrokerStatus.REPLACED or order.replaced_by is None:
+            return None
+        if order.replaced_by not in self._client_ids:
+            try:
+                await self.by_id(order.replaced_by)
+            except Unanswered:
+                return None
+        return self._client_ids[order.replaced_by]

@@ -1,0 +1,54 @@
+"""Which ledger a start at Alpaca goes on with: that of the account the keys answer for.
+
+Owns the refusal of another account than the one known: a paper account that was reset, or keys of
+somebody else, must not look like an account without positions.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from algo_trader.core.errors import SafetyRefusal
+from algo_trader.ledger import migrate
+from algo_trader.ledger.ledger import Ledger
+from algo_trader.runtime.paths import AccountFolder, account_folder, accounts
+
+BROKER = "alpaca"
+PAPER_PREFIX = "PA"
+"""Of the numbers of Alpaca's paper accounts."""
+
+
+def account_of(data_dir: Path, account: str, *, is_new: bool) -> AccountFolder:
+    """The account's folder; SafetyRefusal if the data directory knows another of the same kind.
+
+    A paper and a live account may lie side by side.
+    """
+    folder = account_folder(data_dir, BROKER, account)
+    others = [
+        known.name.removeprefix(f"{BROKER}-")
+        for known in accounts(data_dir)
+        if known.name.startswith(f"{BROKER}-") and known.name != folder.name
+    ]
+    same_kind = [known for known in others if _is_paper(known) == _is_paper(account)]
+    if same_kind and not is_new and not folder.ledger.exists():
+        raise SafetyRefusal(
+            f"this data directory knows the Alpaca account {same_kind[0]}, and the keys answer for "
+            f"{account}: was the paper account reset, or are these other keys? Use another "
+            "--data-dir, or say --new-account to begin a ledger for it here"
+        )
+    return folder
+
+
+def open_ledger(folder: AccountFolder) -> tuple[dict[str, str], Path | None]:
+    """Make the folder and bring its ledger to this program's version: the overrides it keeps, and
+    the backup that was made if it was upgraded.
+    """
+    os.makedirs(folder.path, mode=0o700, exist_ok=True)
+    backup = migrate.upgrade(folder.ledger)
+    with Ledger.open(folder.ledger) as ledger:
+        return ledger.overrides(), backup
+
+
+def _is_paper(account: str) -> bool:
+    return account.startswith(PAPER_PREFIX)

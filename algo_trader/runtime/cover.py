@@ -1,0 +1,42 @@
+"""How long shares have been without a working stop: measured each second, told when it is too long.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from algo_trader.core import work
+from algo_trader.core.book import Book
+from algo_trader.core.types import ZERO
+from algo_trader.runtime import Log
+
+UNCOVERED_MOST_S = 5.0
+"""Shares that are without a working stop for so long are told of."""
+
+
+class Cover:
+    """`share_seconds` adds up shares times seconds; `longest_s` is the longest time in a row."""
+
+    def __init__(self, log: Log) -> None:
+        self.share_seconds = ZERO
+        self.longest_s = 0.0
+        self.since_s = 0.0
+        self._log = log
+
+    def look(self, book: Book, seconds: float) -> None:
+        """Count the `seconds` since the last look."""
+        shares = uncovered(book)
+        if not shares:
+            self.since_s = 0.0
+            return
+        before = self.since_s
+        self.since_s += seconds
+        self.share_seconds += shares * Decimal(round(seconds))
+        self.longest_s = max(self.longest_s, self.since_s)
+        if before < UNCOVERED_MOST_S <= self.since_s:
+            self._log("uncovered", level="critical", shares=shares, seconds=self.since_s)
+
+
+def uncovered(book: Book) -> Decimal:
+    """Shares of all positions that no working stop covers."""
+    return sum((work.uncovered(holding) for holding in book.active.values()), start=ZERO)

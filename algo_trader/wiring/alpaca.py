@@ -1,0 +1,180 @@
+"""The daemon on an Alpaca account, wired: REST, two streams, a clock, the ledger, an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from algo_trader.brokers.alpaca.broker import AlpacaBroker
+from algo_trader.brokers.alpaca.budget import RateBudget
+from algo_trader.brokers.alpaca.clock import ClockSource, SteeredClock
+from algo_trader.brokers.alpaca.endpoints import Endpoints
+from algo_trader.brokers.alpaca.keys import Keys
+from algo_trader.brokers.alpaca.market_data import MarketData
+from algo_trader.brokers.alpaca.trade_stream import TradeStream
+from algo_trader.brokers.alpaca.trade_update import TradeUpdate
+from algo_trader.config import Settings
+from algo_trader.core.book import Book
+from algo_trader.core.holding import Holding
+from algo_trader.core.session import SessionTable
+from algo_trader.engine.engine import Engine
+from algo_trader.engine.intake import Intake
+from algo_trader.engine.lane import Lane
+from algo_trader.feeds.alpaca.history import BarHistory
+from algo_trader.feeds.alpaca.market import LiveMarket
+from algo_trader.feeds.alpaca.stream import BarStream
+from algo_trader.ledger.ledger import Ledger
+from algo_trader.ledger.writer import Writer
+from algo_trader.runtime import Log
+from algo_trader.runtime.daemon import MARKET_DATA, TRADE_STREAM, Daemon, Narrate, Parts
+from algo_trader.runtime.gate import Gate
+from algo_trader.runtime.lines import Lines
+from algo_trader.runtime.pump import PumpTerms
+from algo_trader.runtime.remote import RemoteTerms
+from algo_trader.strategy_files import make_strategy
+from algo_trader.wiring.trading import Trading, wire_engine
+
+PATIENCE_S = 90
+"""Rule of the plan: a window is closed so long after its end, whatever is missing in it."""
+STEER_EVERY_S = 3.0
+FRESH = "bars"
+WORTH_ASKING = frozenset(
+    {
+        "fill",
+        "partial_fill",
+        "canceled",
+        "expired",
+        "rejected",
+        "replaced",
+        "done_for_day",
+        "suspended",
+        "order_replace_rejected",
+        "order_cancel_rejected",
+        "restated",
+        "trade_bust",
+        "trade_correct",
+    }
+)
+"""Events of the trade stream after which the order is asked about; others tell nothing new."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Alpaca as the settings name it, with the one clock and budget of a process."""
+
+    where: Endpoints
+    keys: Keys
+    clock: SteeredClock
+    broker: AlpacaBroker
+
+
+def connect(settings: Settings, where: Endpoints, keys: Keys) -> Connection:
+    """The REST side, before anything is known of the account. Nothing is sent yet."""
+    speed = settings.clock.speed
+    clock = SteeredClock(ClockSource(settings.clock.source), speed)
+    budget = RateBudget(settings.broker.requests_per_minute, speed)
+    return Connection(
+        where=where, keys=keys, clock=clock, broker=AlpacaBroker.open(where, keys, budget, clock)
+    )
+
+
+def wire_alpaca(
+    settings: Settings,
+    trading: Trading,
+    connection: Connection,
+    sessions: SessionTable,
+    *,
+    ledger_file: Path,
+    log: Log,
+    narrate: Narrate,
+) -> tuple[Daemon, Callable[[], Awaitable[None]]]:
+    """The daemon on the account, and what ends its connections."""
+    where, keys, clock = connection.where, connection.keys, connection.clock
+    broker = connection.broker
+    gate = Gate(log)
+    lines = Lines(gate, log)
+    daemons: list[Daemon] = []  # Of which there is one, as soon as it is made.
+
+    def hear(update: TradeUpdate) -> None:
+        broker.hear(update)
+        if update.order_id is not None and update.event in WORTH_ASKING and daemons:
+            daemons[0].wake(update.order_id)
+
+    stream = TradeStream(
+        where.trade_stream,
+        keys,
+        hear=hear,
+        tell=lines.add(TRADE_STREAM, lambda state: daemons[0].hear_trade_stream(state)),
+        is_mute=broker.is_mute,
+    )
+    data_budget = RateBudget(settings.broker.requests_per_minute, clock.speed)
+    data = MarketData(where.data, keys, data_budget, clock)
+    first = _first_lane(trading)
+
+    def tell_fresh(is_fresh: bool, reason: str) -> None:
+        if is_fresh:
+            gate.open(FRESH)
+        else:
+            gate.close(FRESH, reason)
+
+    market = LiveMarket(
+        clock=clock,
+        sessions=sessions,
+        symbols=trading.symbols,
+        interval_minutes=first.interval_s // 60,
+        needed_candles=first.needed_candles,
+        open_stream=lambda *, hear, tell: BarStream(
+            where.data_stream, keys, trading.symbols, hear=hear, tell=tell, log=log
+        ),
+        history=BarHistory(data, sessions, feed=settings.broker.feed, log=log),
+        log=log,
+        tell=lines.add(MARKET_DATA),
+        tell_fresh=tell_fresh,
+        speed=clock.speed,
+    )
+
+    def make_engine(book: Book) -> Engine:
+        engine = wire_engine(book, settings, trading, None, patience_s=PATIENCE_S)
+        engine.entry_limit_cap_pct = settings.broker.entry_limit_cap_pct
+        return engine
+
+    async def read_skew() -> float:
+        skew_s = await broker.read_skew()
+        return skew_s if clock.source is ClockSource.SYSTEM else 0.0
+
+    is_steered = clock.source is ClockSource.BROKER
+    parts = Parts(
+        broker_name="alpaca",
+        broker=broker,
+        market=market,
+        writer=Writer(lambda: Ledger.open(ledger_file)),
+        make_engine=make_engine,
+        make_intake=lambda engine: Intake(engine, settings.reconcile.stop_pct),
+        terms=PumpTerms(is_lockstep=False),
+        ends_with_market=False,
+        log=log,
+        narrate=narrate,
+        gate=gate,
+        lines=lines,
+        remote=RemoteTerms(
+            streams=[(TRADE_STREAM, stream.run)],
+            read_skew=read_skew,
+            **({"clock_every_s": STEER_EVERY_S} if is_steered else {}),
+        ),
+    )
+    daemon = Daemon(parts)
+    daemons.append(daemon)
+
+    async def close() -> None:
+        await broker.close()
+        await data.close()
+
+    return daemon, close
+
+
+def _first_lane(trading: Trading) -> Lane:
+    """What the strategy asks of candles; it is the same on every symbol."""
+    symbol = trading.symbols[0]
+    strategy = make_strategy(trading.cls, symbol, trading.parameters)
+    return Lane(trading.name, strategy, Holding(trading.name, symbol))

@@ -1,0 +1,414 @@
+"""What Alpaca is asked: orders, executions, account, positions and clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from rest_kit import (
+    BY_CLIENT_ID,
+    CLOSE,
+    FILLS,
+    HTML,
+    LIST,
+    NO_ORDER,
+    NOW,
+    Asked,
+    Reply,
+    Rig,
+    entry,
+    fill_json,
+    order_json,
+    request,
+    rig,
+)
+
+from algo_trader.brokers.alpaca.statuses import ENDED, OPEN
+from algo_trader.brokers.alpaca.trade_update import TradeUpdate
+from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
+from algo_trader.core.errors import Unanswered, Unavailable
+from algo_trader.core.types import Action, BrokerOrderId, ClientOrderId
+
+OF = request()
+
+
+def found(at: Rig, of: ClientOrderId = OF.order_id) -> BrokerOrder:
+    """An order that must be there."""
+    one = at.do(at.broker.order(of))
+    assert one is not None
+    return one
+
+
+def heard(cum: str, qty: str, price: str) -> TradeUpdate:
+    """A fill told by the stream."""
+    execution = Execution(
+        NOW, Decimal(qty), Decimal(price), Decimal(cum), Decimal(0), f"stream-{cum}"
+    )
+    return TradeUpdate("fill", OF.order_id, BrokerOrderId("b-1"), execution, None, NOW)
+
+
+def spans(order: BrokerOrder) -> list[tuple[str, str, str]]:
+    """Quantity, price and cumulative quantity of its executions."""
+    return [(str(e.qty), str(e.price), str(e.cum_qty)) for e in order.executions]
+
+
+@pytest.mark.parametrize("word", sorted([*ENDED, *OPEN, "levitating", ""]))
+def test_every_status_is_open_unless_it_is_an_end(word: str) -> None:
+    """Goal: five words end an order, every other one, unknown ones too, leaves it open."""
+    with rig() as at:
+        at.server.script(BY_CLIENT_ID, Reply(200, order_json(OF, status=word, filled_qty="0")))
+        one = found(at)
+        is_whole = word != "filled"
+        assert one.status is (ENDED.get(word, BrokerStatus.OPEN) if is_whole else ENDED[word])
+        assert bool(one.detail) is (word in ("levitating", ""))
+
+
+def test_only_the_brokers_own_word_is_a_no() -> None:
+    """Goal: None comes of the structured 404 alone; any other 404, an answer about another order,
+    an unreadable one and a lost one are no answer.
+    """
+    with rig() as at:
+        at.server.script(BY_CLIENT_ID, NO_ORDER)
+        assert at.do(at.broker.order(OF.order_id)) is None
+        for reply in (
+            Reply(404, HTML),
+            Reply(404, {"message": "no route"}),
+            Reply(404, {"code": 40410000}),
+            Reply(200, order_json(request("another"))),
+            Reply(200, {"client_order_id": OF.order_id}),
+            Reply(200, HTML),
+        ):
+            at.server.script(BY_CLIENT_ID, reply)
+            with pytest.raises(Unanswered):
+                at.do(at.broker.order(OF.order_id))
+        at.server.script(BY_CLIENT_ID, CLOSE)
+        with pytest.raises(Unanswered):
+            at.do(at.broker.order(OF.order_id))
+        assert at.naps.taken == [1.0, 1.0]
+
+
+def test_executions_come_from_activities() -> None:
+    """Goal: the executions of what the order says was filled, ascending, exact, each once.
+
+    Method: activities out of order, doubled, of other orders and one that is unreadable.
+    """
+    with rig() as at:
+        at.server.script(
+            BY_CLIENT_ID,
+            Reply(200, order_json(OF, status="filled", filled_qty="10", filled_avg_price="9.47")),
+        )
+        rows = [
+            fill_json("10", "6", "9.4501"),
+            fill_json("4", "4", "9.50"),
+            fill_json("4", "4", "9.50", key="again"),
+            fill_json("9", "9", "1", broker_id="b-9"),
+            {"order_id": "b-1", "qty": "1"},
+        ]
+        at.server.script(FILLS, Reply(200, rows))
+        one = found(at)
+        assert one.status is BrokerStatus.FILLED
+        assert spans(one) == [("4", "9.50", "4"), ("6", "9.4501", "10")]
+        assert one.executions[0].at == NOW + 14
+        assert found(at) == one
+        assert at.server.count(FILLS) == 1
+
+
+def test_executions_come_from_the_stream() -> None:
+    """Goal: what the stream told is not asked for again, and not told beyond what REST says."""
+    with rig() as at:
+        at.broker.hear(heard("10", "6", "9.45"))
+        at.broker.hear(heard("4", "4", "9.50"))
+        at.broker.hear(heard("4", "4", "9.50"))
+        partly = order_json(OF, status="partially_filled", filled_qty="4")
+        wholly = order_json(OF, status="filled", filled_qty="10")
+        at.server.script(BY_CLIENT_ID, Reply(200, partly), Reply(200, wholly))
+        assert spans(found(at)) == [("4", "9.50", "4")]
+        assert spans(found(at)) == [("4", "9.50", "4"), ("6", "9.45", "10")]
+        assert at.server.count(FILLS) == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "average", "wanted"),
+    [
+        ([], "9.50", [("10", "9.50", "10")]),
+        ([("4", "4", "9.50")], "9.47", [("4", "9.50", "4"), ("6", "9.45", "10")]),
+        ([("10", "6", "9.45")], "9.470000", [("4", "9.50", "4"), ("6", "9.45", "10")]),
+        ([("4", "4", "9.50")], "9.48333", [("4", "9.50", "4"), ("6", "9.472217", "10")]),
+    ],
+)
+def test_a_gap_is_made_up_from_the_average(
+    told: list[tuple[str, str, str]], average: str, wanted: list[tuple[str, str, str]]
+) -> None:
+    """Goal: shares that nobody tells of are one execution at the price that makes the average
+    right, but only after two seconds; until then the order has not ended. What comes late for the
+    same shares is not counted again.
+    """
+    with rig() as at:
+        body = order_json(OF, status="filled", filled_qty="10", filled_avg_price=average)
+        at.server.script(BY_CLIENT_ID, Reply(200, body))
+        at.server.script(FILLS, Reply(200, []))
+        for row in told:
+            at.broker.hear(heard(*row))
+        before = found(at)
+        assert before.status is BrokerStatus.OPEN
+        assert len(before.executions) == len(told)
+        at.extra_s += 2.5
+        after = found(at)
+        assert after.status is BrokerStatus.FILLED
+        assert spans(after) == wanted
+        at.broker.hear(heard("10", "10", "1"))
+        at.broker.hear(heard("7", "3", "1"))
+        assert found(at) == after
+
+
+def test_an_order_filled_without_a_price_waits() -> None:
+    """Goal: an average that is missing or absurd makes no execution and raises nothing."""
+    with rig() as at:
+        at.server.script(FILLS, Reply(200, []))
+        absurd: list[Any] = [None, "0", "-1", "NaN", "1e999999", "x", {}]
+        for average in absurd:
+            body = order_json(OF, status="filled", filled_qty="10", filled_avg_price=average)
+            at.server.script(BY_CLIENT_ID, Reply(200, body))
+            found(at)
+            at.extra_s += 3
+            one = found(at)
+            assert (one.status, one.executions) == (BrokerStatus.OPEN, ())
+
+
+def test_a_mute_stream_is_noticed() -> None:
+    """Goal: a fill that REST shows and the stream does not tell within ten seconds is its silence,
+    but not one from before the stream was connected, nor one that it did tell.
+
+    Method: an order seen without and with its fill, streams connected before and in between.
+    """
+    none = Reply(200, order_json(OF))
+    some = Reply(200, order_json(OF, status="filled", filled_qty="10", filled_avg_price="9.5"))
+    with rig() as at:
+        at.server.script(FILLS, Reply(200, [fill_json("10", "10", "9.50")]))
+        at.server.script(BY_CLIENT_ID, none, none, some)
+        found(at)
+        at.extra_s += 30
+        found(at)
+        at.extra_s += 5
+        assert found(at).executions
+        assert not at.broker.is_mute(20.0)
+        at.extra_s += 11
+        assert at.broker.is_mute(20.0)
+        assert not at.broker.is_mute(32.0)
+        at.broker.hear(heard("10", "10", "9.50"))
+        assert not at.broker.is_mute(20.0)
+
+
+def test_activities_page_by_page() -> None:
+    """Goal: rows behind the first page are found, by the last row's id."""
+    with rig() as at:
+        body = order_json(OF, status="filled", filled_qty="10", filled_avg_price="9.50")
+        at.server.script(BY_CLIENT_ID, Reply(200, body))
+        others = [fill_json(str(n), "1", "5", broker_id="b-7") for n in range(1, 101)]
+        at.server.script(
+            FILLS, Reply(200, others), Reply(200, [fill_json("10", "10", "9.50")])
+        )
+        assert spans(found(at)) == [("10", "9.50", "10")]
+        queries = [each.query for each in at.server.asked if each.what == FILLS]
+        assert queries[1]["page_token"] == others[-1]["id"]
+        assert queries[0]["after"].startswith("2024-01-02T14:29:55")
+
+
+def test_a_replaced_order_names_its_successor() -> None:
+    """Goal: the successor is named by the client's id, asked for once; None if it cannot be told.
+    """
+    with rig() as at:
+        body = order_json(OF, status="replaced", replaced_by="b-2")
+        at.server.script(BY_CLIENT_ID, Reply(200, body))
+        assert found(at).replaced_by is None
+        at.server.script("GET /v2/orders/b-2", Reply(200, order_json(request("next"), "b-2")))
+        assert found(at).replaced_by == "next"
+        assert found(at).replaced_by == "next"
+        assert at.server.count("GET /v2/orders/b-2") == 2
+
+
+class Shelf:
+    """Orders by time, newest first, given out in pages of `most` as Alpaca does."""
+
+    def __init__(self, count: int, most: int, per_second: int = 10) -> None:
+        self.most = most
+        self.rows = [
+            order_json(
+                entry(f"o-{n}"),
+                f"b-{n}",
+                submitted_at=f"2024-01-02T{14 + n // per_second // 3600:02}:"
+                f"{n // per_second // 60 % 60:02}:{n // per_second % 60:02}.{n % per_second:03}Z",
+                status="new" if n % 2 else "canceled",
+            )
+            for n in reversed(range(count))
+        ]
+
+    def __call__(self, asked: Asked) -> Reply:
+        """A page of what is older than `until`."""
+        until = asked.query.get("until")
+        rows = self.rows
+        if asked.query["status"] == "open":
+            rows = [row for row in rows if row["status"] == "new"]
+        if until is not None:
+            latest = datetime.fromisoformat(until)
+            rows = [row for row in rows if datetime.fromisoformat(row["submitted_at"]) < latest]
+        assert asked.query["direction"] == "desc"
+        return Reply(200, rows[: min(self.most, int(asked.query["limit"]))])
+
+
+@pytest.mark.parametrize(("most", "per_second"), [(500, 10), (50, 10), (50, 80), (500, 500)])
+def test_a_list_longer_than_a_page(most: int, per_second: int) -> None:
+    """Goal: every open order is found, each once, whatever the size of the pages; known ones that
+    have ended come too. Method: 590 orders, pages cut short, many orders in one second.
+    """
+    with rig() as at:
+        at.server.script(LIST, Shelf(590, most, per_second))
+        ended = order_json(entry("o-0"), "b-0", status="canceled")
+        at.server.script(BY_CLIENT_ID, Reply(200, ended))
+        orders = at.do(at.broker.orders([ClientOrderId("o-0"), ClientOrderId("o-1")]))
+        names = [order.order_id for order in orders]
+        assert len(names) == len(set(names))
+        assert set(names) == {f"o-{n}" for n in range(590) if n % 2} | {"o-0"}
+
+
+def test_many_known_orders_are_found_by_listing_all() -> None:
+    """Goal: with many orders that are not open, all are listed until they have been seen; one that
+    never existed does not make the listing endless.
+    """
+    with rig() as at:
+        at.server.script(LIST, Shelf(300, 50))
+        known = [ClientOrderId(f"o-{n}") for n in range(150, 170)]
+        orders = at.do(at.broker.orders([*known, ClientOrderId("never")]))
+        assert set(known) <= {order.order_id for order in orders}
+        assert at.server.count(BY_CLIENT_ID) == 0
+        assert at.server.count(LIST) < 25
+
+
+def test_strange_rows_do_not_spoil_a_list() -> None:
+    """Goal: orders of others that cannot be read are passed over, legs are orders of their own; an
+    unreadable order of ours spoils the answer.
+    """
+    leg = order_json(request("leg"), "b-2", status="held")
+    rows: list[Any] = [
+        order_json(OF, legs=[leg, None, 7]),
+        {"id": "b-3", "client_order_id": "mleg", "symbol": "", "side": None, "qty": "1"},
+        order_json(entry("dollars"), "b-4", qty=None, notional="100", filled_qty="0.5"),
+        None,
+    ]
+    with rig() as at:
+        at.server.script(LIST, Reply(200, rows))
+        at.server.script(FILLS, Reply(200, []))
+        orders = {order.order_id: order for order in at.do(at.broker.orders(()))}
+        assert set(orders) == {OF.order_id, "leg", "dollars"}
+        with pytest.raises(Unanswered, match="mleg"):
+            at.do(at.broker.orders([ClientOrderId("mleg")]))
+        for bad in (Reply(200, {}), Reply(200, HTML), Reply(204)):
+            at.server.script(LIST, bad)
+            with pytest.raises(Unanswered):
+                at.do(at.broker.orders(()))
+
+
+def test_the_order_in_our_words() -> None:
+    """Goal: side, quantity and ids are the broker's."""
+    with rig() as at:
+        at.server.script(BY_CLIENT_ID, Reply(200, order_json(OF)))
+        one = found(at)
+        assert one == BrokerOrder(
+            OF.order_id, BrokerOrderId("b-1"), "AA", Action.SELL, Decimal(10), BrokerStatus.OPEN
+        )
+
+
+def test_the_account() -> None:
+    """Goal: money is exact, and what keeps an account from trading is said in words."""
+    body: dict[str, Any] = {
+        "id": "uuid",
+        "account_number": "PA123",
+        "status": "ACTIVE",
+        "cash": "10000.123456789",
+        "buying_power": "20000.10",
+        "equity": 10000.5,
+        "trading_blocked": False,
+    }
+    with rig() as at:
+        path = "GET /v2/account"
+        at.server.script(path, Reply(200, body))
+        account = at.do(at.broker.account())
+        assert account == (
+            "PA123",
+            Decimal("10000.123456789"),
+            Decimal("20000.10"),
+            Decimal("10000.5"),
+            "",
+        )
+        blocks = {"trading_blocked": True, "status": "ACCOUNT_CLOSED_PENDING"}
+        at.server.script(path, Reply(200, body | blocks))
+        blocked = at.do(at.broker.account()).blocked
+        assert "trading is blocked" in blocked
+        assert "ACCOUNT_CLOSED_PENDING" in blocked
+        for bad in (Reply(200, {}), Reply(200, [body]), Reply(500, HTML), Reply(200, HTML)):
+            at.server.script(path, bad)
+            with pytest.raises(Unanswered):
+                at.do(at.broker.account())
+
+
+def test_positions() -> None:
+    """Goal: short positions are below zero whatever the sign of their quantity, empty ones absent;
+    a list with an unreadable position is no answer.
+    """
+    rows: list[dict[str, Any]] = [
+        {"symbol": "AA", "qty": "10", "side": "long", "avg_entry_price": "9.99"},
+        {"symbol": "BB", "qty": "-5", "side": "short", "avg_entry_price": "1.5"},
+        {"symbol": "CC", "qty": "5", "side": "short", "avg_entry_price": "1.5"},
+        {"symbol": "DD", "qty": "0", "side": "long"},
+    ]
+    with rig() as at:
+        path = "GET /v2/positions"
+        at.server.script(path, Reply(200, rows))
+        positions = at.do(at.broker.positions())
+        assert {symbol: int(held.qty) for symbol, held in positions.items()} == {
+            "AA": 10,
+            "BB": -5,
+            "CC": -5,
+        }
+        spoilt: list[Any] = [[*rows, {"symbol": "EE"}], [*rows, None], {}, None]
+        for bad in spoilt:
+            at.server.script(path, Reply(200, bad))
+            with pytest.raises(Unanswered):
+                at.do(at.broker.positions())
+
+
+def test_a_question_is_asked_again() -> None:
+    """Goal: a question that met trouble is asked three times and then raises; keys are not."""
+    with rig() as at:
+        path = "GET /v2/positions"
+        at.server.script(path, Reply(502, HTML), CLOSE, Reply(200, []))
+        assert dict(at.do(at.broker.positions())) == {}
+        at.server.script(path, Reply(502, HTML))
+        with pytest.raises(Unanswered):
+            at.do(at.broker.positions())
+        assert at.server.count(path) == 6
+        at.server.script(path, Reply(401, HTML))
+        with pytest.raises(Unavailable):
+            at.do(at.broker.positions())
+        assert at.server.count(path) == 7
+
+
+def test_the_clock() -> None:
+    """Goal: the broker's time with its offset, and how far it is ahead of ours."""
+    body = {
+        "timestamp": "2024-01-02T09:30:05.5-05:00",
+        "is_open": True,
+        "next_open": "2024-01-03T09:30:00-05:00",
+        "next_close": "2024-01-02T16:00:00-05:00",
+    }
+    with rig() as at:
+        assert at.broker.skew_s is None
+        at.server.script("GET /v2/clock", Reply(200, body))
+        told = at.do(at.broker.read_clock())
+        assert told == (NOW + 5.5, True, NOW + 86_400, NOW + 6.5 * 3600)
+        assert at.broker.skew_s == pytest.approx(5.5, abs=0.5)
+        at.server.script("GET /v2/clock", Reply(200, {"timestamp": "soon"}))
+        with pytest.raises(Unanswered):
+            at.do(at.broker.read_clock())
