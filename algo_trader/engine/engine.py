@@ -54,7 +54,8 @@ class Engine:
 
     `patience_s` is for the system's clock: a window is closed so many seconds after its end, at the
     session's close too, and what the market corrects later is taken in. None is virtual time, where
-    the minutes themselves say what is late.
+    the minutes themselves say what is late. `judge` and `listener` are what it asks about signals
+    and tells reports; `corrections` is None in virtual time.
     """
 
     def __init__(
@@ -84,16 +85,16 @@ class Engine:
         self._closes_at: Instant = 0
         self._overdue_s = OVERDUE_AFTER_S if patience_s is None else patience_s
         self._close_wait_s = patience_s or 0
-        self._corrections = None if patience_s is None else Corrections(self.lanes)
+        self.corrections = None if patience_s is None else Corrections(self.lanes)
         self._flatten_from: Instant = 0
         self.wakes_at: Instant = 0
         self._symbols = len(self._lanes_on)
         self._alarm_at: Instant = 0
         self.hands = Hands(book, self._note if sink is not None else None)
         self._breakers = Breakers(book, self.marks, limits, self.hands)
-        self._judge = Judge(book, self.marks, limits, self.hands, self._breakers)
-        self._listener = Listener(
-            book, self.marks, self.hands, self._breakers, self._judge, self._lane_of
+        self.judge = Judge(book, self.marks, limits, self.hands, self._breakers)
+        self.listener = Listener(
+            book, self.marks, self.hands, self._breakers, self.judge, self._lane_of
         )
         for lane in self.lanes:
             lane.tells = sink is not None
@@ -154,8 +155,8 @@ class Engine:
         Minutes come in ascending order; a symbol's bar comes once. A minute may come in pieces,
         some of its bars later than others.
         """
-        if self._corrections is not None:
-            self._corrections.keep(bars)
+        if self.corrections is not None:
+            self.corrections.keep(bars)
         marks, lanes_on, due, book = self.marks, self._lanes_on, self.due, self.book
         for bar in bars:
             symbol = bar.symbol
@@ -167,7 +168,7 @@ class Engine:
             for lane, add in lanes:
                 if add(bar) and lane not in due:
                     due.append(lane)
-        if len(bars) < self._symbols or self._corrections is not None:
+        if len(bars) < self._symbols or self.corrections is not None:
             # Only a missing bar leaves a window overdue, and live no minute says what is missing.
             self.wakes_at = start + MINUTE
         if book.positions:
@@ -176,15 +177,15 @@ class Engine:
             floor = self._breakers.floor
             if floor is None or worth.is_nan() or book.realized_today + worth - book.cost <= floor:
                 self._breakers.check_daily_loss(start)
-        elif self._listener.pnl_moved:
-            self._listener.pnl_moved = False
+        elif self.listener.pnl_moved:
+            self.listener.pnl_moved = False
             self.equity_marked = book.cash
             self._breakers.check_daily_loss(start)
         now = start + MINUTE
         if now < self.now:
             now = self.now
         self.now = now
-        if book.resting or now >= self._alarm_at or self._listener.was_refused:
+        if book.resting or now >= self._alarm_at or self.listener.was_refused:
             self.pass_time(now)
         hands = self.hands
         return hands.step() if hands.facts else NOTHING
@@ -207,7 +208,7 @@ class Engine:
             signal = SESSION_CUTOFF
         elif holding.qty:
             if candle.end > holding.opened_at and holding.exit_reason is None:
-                self._judge.manage(lane, candle, indicators, self.now)
+                self.judge.manage(lane, candle, indicators, self.now)
         elif candle.start >= holding.quiet_until and not (
             holding.entry or holding.stops or holding.exits or holding.late
         ):
@@ -218,7 +219,7 @@ class Engine:
             if isinstance(found, str):
                 signal = found
             else:
-                signal = self._judge.consider(lane, candle, found, self.now)
+                signal = self.judge.consider(lane, candle, found, self.now)
         if self._sink is not None:
             self._line = (lane, candle, indicators, signal)
             self.has_line = True
@@ -232,7 +233,7 @@ class Engine:
 
     def report(self, report: ev.Report) -> None:
         """`on_report` for one of several: `hands.step` hands over what they led to."""
-        self._listener.hear(report, self.now)
+        self.listener.hear(report, self.now)
 
     def settle_all(self) -> None:
         """Do what is left to do for every holding."""
@@ -271,86 +272,26 @@ class Engine:
             DecisionLine(lane.name, candle, indicators, label, signal, events, lane.holding)
         )
 
-    def tell_funds(self, buying_power: Decimal) -> None:
-        """What the broker lets new orders cost, from now on less what we know to have changed.
-
-        Passed over while the broker may not have counted an order of ours yet.
-        """
-        if all(
-            order is None or order.broker_id is not None
-            for holding in self.book.active.values()
-            for order in (holding.entry, *holding.late)
-        ):
-            self._judge.tell_funds(buying_power)
-
-    def adjust_cash(self, cash: Decimal) -> None:
-        """The broker's word on cash holds: dividends, fees and transfers are no trades of ours.
-
-        What the broker lets new orders cost has them in it already.
-        """
-        amount = cash - self.book.cash
-        if amount:
-            self.hands.record(ev.CashAdjusted(at=self.now, amount=amount, cash=cash))
-            self._judge.adjust_cash(amount)
-
-    def halt_trading(self, symbol: Symbol, *, is_halted: bool) -> None:
-        """The exchange has stopped or resumed trading in a symbol: no entries while it is."""
-        (self._judge.halted.add if is_halted else self._judge.halted.discard)(symbol)
-
-    def correct(self, bar: Bar) -> None:
-        """A past minute as the market tells it now: averages follow from the next candle on."""
-        if self._corrections is not None and self._corrections.take(bar):
-            self.hands.record(
-                ev.BarCorrected(
-                    at=self.now,
-                    symbol=bar.symbol,
-                    start=bar.start,
-                    open=bar.open,
-                    high=bar.high,
-                    low=bar.low,
-                    close=bar.close,
-                    volume=Decimal(bar.volume),
-                )
-            )
-
     def remember(self, bars: Sequence[Bar]) -> None:
         """Bars of the present session that were shown without a decision: they may be corrected."""
-        if self._corrections is not None:
-            self._corrections.keep(bars)
+        if self.corrections is not None:
+            self.corrections.keep(bars)
 
     def change_limits(self, limits: RiskLimits) -> None:
         """Other limits from the next signal on; the day's loss is measured by them at once."""
         self.limits = limits
-        self._judge.limits = limits
+        self.judge.limits = limits
         self._breakers.limits = limits
         self._breakers.open_session(self.book.session_equity)
 
     @property
-    def external_stop_pct(self) -> Decimal:
-        """Distance, in per cent, of the stop of shares that belong to no strategy."""
-        return self._listener.stop_pct
-
-    @external_stop_pct.setter
-    def external_stop_pct(self, pct: Decimal) -> None:
-        self._listener.stop_pct = pct
-
-    @property
-    def entry_limit_cap_pct(self) -> Decimal:
-        """How far, in per cent, an entry may fill beyond a stop price that a broker refused."""
-        return self._listener.entry_limit_cap_pct
-
-    @entry_limit_cap_pct.setter
-    def entry_limit_cap_pct(self, pct: Decimal) -> None:
-        self._listener.entry_limit_cap_pct = pct
-
-    @property
     def is_ready(self) -> bool:
         """Whether new risk may be taken: reconciled, warmed up, streams fresh."""
-        return self._judge.is_ready
+        return self.judge.is_ready
 
     @is_ready.setter
     def is_ready(self, is_ready: bool) -> None:
-        self._judge.is_ready = is_ready
+        self.judge.is_ready = is_ready
 
     # -- figures --
 
@@ -369,7 +310,7 @@ class Engine:
 
     def risk_view(self, symbol: Symbol) -> RiskView:
         """What the risk rules would look at if `symbol` signaled now."""
-        return self._judge.view(symbol)
+        return self.judge.view(symbol)
 
     # -- inside --
 
@@ -381,7 +322,7 @@ class Engine:
         `_alarm_at` says from when on this is asked although no entry rests.
         """
         self._alarm_at = self._flatten_from
-        self._listener.was_refused = False
+        self.listener.was_refused = False
         for holding in self.book.in_order():
             is_ending = self._flatten_from <= now <= self._closes_at
             if is_ending and holding.qty and holding.exit_reason is None:

@@ -15,7 +15,7 @@ from algo_trader.core.book import EXTERNAL
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerStatus
 from algo_trader.core.errors import CoreError, SafetyRefusal, StrategyError
 from algo_trader.core.orders import Order
-from algo_trader.core.types import Side, Symbol, text
+from algo_trader.core.types import Bar, Side, Symbol, text
 from algo_trader.engine import reconcile
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.hands import Step
@@ -29,7 +29,7 @@ class Intake:
 
     def __init__(self, engine: Engine, stop_pct: Decimal = STOP_PCT) -> None:
         self._engine = engine
-        self._stop_pct = engine.external_stop_pct = stop_pct
+        self._stop_pct = engine.listener.stop_pct = stop_pct
         self._foreign: set[Symbol] = set()
         self._mistake: StrategyError | None = None
 
@@ -79,13 +79,14 @@ class Intake:
                 for difference in found:
                     self._adopt(difference)
             case inputs.Balance():
-                engine.adjust_cash(item.cash)
+                self._adjust_cash(item.cash)
             case inputs.Funds():
-                engine.tell_funds(item.buying_power)
+                self._take_funds(item.buying_power)
             case inputs.TradingHalt():
-                engine.halt_trading(item.symbol, is_halted=item.is_halted)
+                halted = engine.judge.halted
+                (halted.add if item.is_halted else halted.discard)(item.symbol)
             case inputs.Correction():
-                engine.correct(item.bar)
+                self._correct(item.bar)
         return engine.hands.step()
 
     def _report(self, reports: Iterable[ev.Report]) -> None:
@@ -180,8 +181,10 @@ class Intake:
                 f"the broker has an open order that this ledger does not know: {order.order_id}, "
                 f"{order.action} {text(order.qty)} {order.symbol}"
             )
+            is_news = detail not in engine.book.objections
             self._object(detail)
-            if order.order_id.startswith(engine.book.account + "-"):
+            # Once a session: it is told at every look, and an operator may have resumed since.
+            if is_news and order.order_id.startswith(engine.book.account + "-"):
                 self._halt(detail)
 
     def _adopt(self, difference: reconcile.Difference) -> None:
@@ -210,6 +213,46 @@ class Intake:
         elif engine.book.halted is None:
             self._object(detail)
             self._halt(detail)
+
+    def _adjust_cash(self, cash: Decimal) -> None:
+        """The broker's word on cash holds: dividends, fees and transfers are no trades of ours.
+
+        What the broker lets new orders cost has them in it already.
+        """
+        engine = self._engine
+        amount = cash - engine.book.cash
+        if amount:
+            engine.hands.record(ev.CashAdjusted(at=engine.now, amount=amount, cash=cash))
+            engine.judge.adjust_cash(amount)
+
+    def _take_funds(self, buying_power: Decimal) -> None:
+        """What the broker lets new orders cost, from now on less what we know to have changed.
+
+        Passed over while the broker may not have counted an order of ours yet.
+        """
+        if all(
+            order is None or order.broker_id is not None
+            for holding in self._engine.book.active.values()
+            for order in (holding.entry, *holding.late)
+        ):
+            self._engine.judge.tell_funds(buying_power)
+
+    def _correct(self, bar: Bar) -> None:
+        """A past minute as the market tells it now."""
+        engine = self._engine
+        if engine.corrections is not None and engine.corrections.take(bar):
+            engine.hands.record(
+                ev.BarCorrected(
+                    at=engine.now,
+                    symbol=bar.symbol,
+                    start=bar.start,
+                    open=bar.open,
+                    high=bar.high,
+                    low=bar.low,
+                    close=bar.close,
+                    volume=Decimal(bar.volume),
+                )
+            )
 
     def _object(self, detail: str) -> None:
         """A discrepancy is recorded once a session."""

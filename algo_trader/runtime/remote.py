@@ -141,6 +141,7 @@ class Remote:
                 return
             except (BrokerError, Unsettled) as error:
                 self._log("reconcile_failed", level="error", error=error, again_in_s=delay)
+                self._gate.close(RECONCILE, f"the broker's books cannot be compared: {error}")
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_MOST_S)
 

@@ -17,7 +17,7 @@ class Admission:
 
     def __init__(self, books: Books, rules: VenueRules) -> None:
         self._books = books
-        self._rules = rules
+        self.rules = rules
 
     def refusal(
         self, request: OrderRequest, instead_of: RestingOrder | None = None
@@ -48,7 +48,7 @@ class Admission:
     def group_refusal(self, group: OrderGroup) -> Refusal | None:
         """Of a group as a whole. Its members are never a wash trade: they are complex orders."""
         books, first = self._books, group.members[0]
-        wrong = misfit(group, allow_stop_entry=self._rules.allow_stop_entries_in_groups)
+        wrong = misfit(group, allow_stop_entry=self.rules.allow_stop_entries_in_groups)
         if wrong is not None:
             return wrong
         for member in group.members:
@@ -79,7 +79,7 @@ class Admission:
                 message = f"qty of {group.kind} orders cannot be replaced"
                 return Refusal(checks.UNPROCESSABLE, message)
             is_leg = order_id != group.entry_id
-            if is_leg and group.kind is GroupKind.OTO and not self._rules.allow_replace_of_oto_legs:
+            if is_leg and group.kind is GroupKind.OTO and not self.rules.allow_replace_of_oto_legs:
                 return Refusal(checks.UNPROCESSABLE, "oto legs cannot be replaced")
         if old is None:
             return self.never_right(request)
@@ -92,7 +92,7 @@ class Admission:
         wrong = checks.malformed(request)
         if wrong is not None:
             return wrong
-        rules = self._rules
+        rules = self.rules
         if rules.refuse_pct and rules.happens(rules.refuse_pct, "refuse", request.order_id):
             return checks.AT_RANDOM
         return None
@@ -101,7 +101,7 @@ class Admission:
         self, request: OrderRequest, instead_of: RestingOrder | None
     ) -> Refusal | None:
         """What the market, the shares and the money say against it."""
-        books, rules = self._books, self._rules
+        books, rules = self._books, self.rules
         if rules.refuse_stops_through_market:
             through = checks.stop_through_market(request, books.market(request.symbol))
             if through is not None:

@@ -136,7 +136,7 @@ def wire_alpaca(
 
     def make_engine(book: Book) -> Engine:
         engine = wire_engine(book, settings, trading, None, patience_s=PATIENCE_S)
-        engine.entry_limit_cap_pct = settings.broker.entry_limit_cap_pct
+        engine.listener.entry_limit_cap_pct = settings.broker.entry_limit_cap_pct
         return engine
 
     async def read_skew() -> float:

@@ -14,6 +14,8 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.stream import TradingStream
 from serving import DEADLINE_S, Serving, eventually
 
+CANCEL_AGAIN_S = 0.2
+
 
 def trading(exchange: Serving, *, secret: str | None = None, raw: bool = False) -> Any:
     """A trading client that does not retry by itself and knows no proxy."""
@@ -97,13 +99,18 @@ def running(stream: Any) -> Iterator[asyncio.AbstractEventLoop]:
         with suppress(Exception):
             await stream.close()
 
-    thread = threading.Thread(target=asyncio.run, args=(live(),), name="sdk stream")
+    thread = threading.Thread(target=asyncio.run, args=(live(),), name="sdk stream", daemon=True)
     thread.start()
     assert is_ready.wait(DEADLINE_S)
+
+    def has_ended() -> bool:
+        """Cancel it once more: the SDK may have taken the last time for a lost connection."""
+        with suppress(RuntimeError):  # The loop is closed: it has ended.
+            loops[0].call_soon_threadsafe(tasks[0].cancel)
+        thread.join(CANCEL_AGAIN_S)
+        return not thread.is_alive()
+
     try:
         yield loops[0]
     finally:
-        with suppress(RuntimeError):  # It may have ended by itself.
-            loops[0].call_soon_threadsafe(tasks[0].cancel)
-        thread.join(DEADLINE_S)
-        assert not thread.is_alive()
+        eventually(has_ended)

@@ -113,9 +113,12 @@ class Feeder:
         return self.feed(self.sequence.unknown(found), now)
 
     def correct(self, bars: Sequence[Bar], now: Instant) -> None:
-        """Minutes that were told before, with the values they have now."""
+        """Minutes with the values they have now. One whose first word was lost counts as told now.
+        """
         for bar in bars:
-            if self._fits(bar, now):
+            if bar.start > self.sequence.last.get(bar.symbol, -1):
+                self.feed([bar], now)
+            elif self._fits(bar, now):
                 for correction in self.sequence.correct(bar):
                     self._put(correction)
 

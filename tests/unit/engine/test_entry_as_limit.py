@@ -66,7 +66,7 @@ def test_the_price_of_the_limit(
     side. Method: long and short, prices around the dollar, worked out by hand.
     """
     desk = signaled(Signal(side, Decimal(entry), Decimal(stop)))
-    desk.engine.entry_limit_cap_pct = Decimal(cap)
+    desk.engine.listener.entry_limit_cap_pct = Decimal(cap)
     before = desk.book.order(ENTRY)
     step = refuse(desk, ENTRY)
     assert kinds(step) == ["OrderRefused", "OrderIntended", "OrderSubmitting"]
