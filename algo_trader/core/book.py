@@ -85,6 +85,7 @@ class Book:
             ev.OrderIntended: self._order_intended,
             ev.OrderFilled: self._order_filled,
             ev.StopSet: self._stop_set,
+            ev.TargetSet: self._target_set,
             ev.ExitDecided: self._exit_decided,
             ev.SharesAdopted: self._shares_adopted,
             ev.CashAdjusted: self._cash_adjusted,
@@ -347,6 +348,9 @@ class Book:
 
     def _stop_set(self, fact: ev.StopSet) -> None:
         self._held(fact).stop_price = fact.price
+
+    def _target_set(self, fact: ev.TargetSet) -> None:
+        self._held(fact).target_price = fact.price
 
     def _exit_decided(self, fact: ev.ExitDecided) -> None:
         self._held(fact).exit_reason = fact.reason

@@ -99,6 +99,8 @@ class SignalDecided(Fact):
     """A strategy's signal was taken (`rule` is None) or refused by the risk rule named.
 
     `limit` names the binding size limit of a QTY_ZERO; `sizing` shows what every limit allowed.
+    `entry` is the price of a stop or limit entry, of a market entry the one it was sized by;
+    `entry_limit` that of a stop-limit one, `target` where profits are to be taken.
     """
 
     decision: DecisionId
@@ -111,11 +113,16 @@ class SignalDecided(Fact):
     rule: str | None
     limit: str | None = None
     sizing: Sizing | None = None
+    order: OrderType = OrderType.STOP
+    entry_limit: Decimal | None = None
+    target: Decimal | None = None
 
 
 @message
 class OrderIntended(Fact):
-    """An order we want. `stop_loss` is the planned stop of an entry, `replaces` a moved stop's."""
+    """An order we want. `stop_loss` and `target` are the planned exits of an entry, `replaces` the
+    stop that is moved.
+    """
 
     decision: DecisionId
     strategy: str
@@ -125,6 +132,7 @@ class OrderIntended(Fact):
     expires_at: Instant | None = None
     stop_loss: Decimal | None = None
     replaces: ClientOrderId | None = None
+    target: Decimal | None = None
 
 
 @message
@@ -238,6 +246,13 @@ class HoldingFact(Fact):
 @message
 class StopSet(HoldingFact):
     """The stop price the position is to be protected at from now on."""
+
+    price: Decimal
+
+
+@message
+class TargetSet(HoldingFact):
+    """The price at which the position's profit is to be taken from now on."""
 
     price: Decimal
 

@@ -23,10 +23,11 @@ class Holding:
 
     `qty` is unsigned, `side` says which way; `signed_qty` and `cost` (entry value of the shares
     still held) are negative for a short position. `stop_price` is the wanted protective price (fact
-    StopSet), `exit_reason` a decided close. `quiet_until` ends the life of the last expired entry;
-    `is_remnant` says that the entry was canceled after only a part of it had filled; `late` holds
-    entries that appeared at the broker after we gave up on them; `refusals` counts reducing orders
-    the broker refused while no stop was working.
+    StopSet), `target_price` the wanted profit (fact TargetSet), `exit_reason` a decided close.
+    `quiet_until` ends the life of the last expired entry; `is_remnant` says that the entry was
+    canceled after only a part of it had filled; `late` holds entries that appeared at the broker
+    after we gave up on them; `refusals` counts reducing orders the broker refused while no stop was
+    working.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Holding:
         "stops",
         "strategy",
         "symbol",
+        "target_price",
     )
 
     def __init__(self, strategy: str, symbol: Symbol) -> None:
@@ -79,6 +81,7 @@ class Holding:
         self.commission: Decimal = ZERO
         self.opened_at: Instant = 0
         self.stop_price: Decimal | None = None
+        self.target_price: Decimal | None = None
         self.exit_reason: ExitReason | None = None
         self.is_remnant = False
         self.refusals = 0

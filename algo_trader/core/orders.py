@@ -172,6 +172,7 @@ class Order:
         "state",
         "stop_loss",
         "strategy",
+        "target",
     )
 
     def __init__(self, intended: OrderIntended) -> None:
@@ -183,6 +184,7 @@ class Order:
         self.placed_at: Instant = intended.at
         self.expires_at: Instant | None = intended.expires_at
         self.stop_loss: Decimal | None = intended.stop_loss
+        self.target: Decimal | None = intended.target
         self.replaces: ClientOrderId | None = intended.replaces
         self.replaced_by: ClientOrderId | None = None
         self.state: OrderState = S.PENDING_SUBMIT

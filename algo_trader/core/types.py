@@ -58,6 +58,7 @@ class Role(Word):
     ENTRY = "entry"
     STOP = "stop"
     EXIT = "exit"
+    TARGET = "target"
 
 
 class OrderType(Word):
@@ -86,6 +87,7 @@ class ExitReason(Word):
     """Why a position was closed, as written in trades."""
 
     STOP_LOSS = "stop_loss"
+    TARGET = "target"
     MAX_RUN = "max_run"
     END_OF_DAY = "end_of_day"
     STRATEGY = "strategy"

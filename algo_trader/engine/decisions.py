@@ -22,7 +22,7 @@ from algo_trader.core.events import (
 )
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order
-from algo_trader.core.types import Candle, Role, Symbol, iso, text
+from algo_trader.core.types import Candle, OrderType, Role, Symbol, iso, text, text_or_none
 from algo_trader.strategies.base import CandleLabel
 
 Event: TypeAlias = dict[str, Any]
@@ -63,14 +63,21 @@ def event_of(book: Book, fact: Fact) -> tuple[tuple[str, Symbol], Event] | None:
         if fact.role is not Role.ENTRY or fact.expires_at is None or fact.stop_loss is None:
             return None
         request = fact.request
-        return (fact.strategy, request.symbol), {
+        placed: Event = {
             "type": "ENTRY_PLACED",
             "side": fact.side,
-            "entry_stop": text(request.stop_price or request.limit_price or fact.stop_loss),
+            "entry_stop": text_or_none(request.stop_price or request.limit_price),
             "stop_loss": text(fact.stop_loss),
             "qty": text(request.qty),
             "expires": iso(fact.expires_at),
         }
+        if request.type is not OrderType.STOP:
+            placed["order"] = request.type
+        if request.type is OrderType.STOP_LIMIT:
+            placed["limit"] = text_or_none(request.limit_price)
+        if fact.target is not None:
+            placed["target"] = text(fact.target)
+        return (fact.strategy, request.symbol), placed
     if isinstance(fact, OrderCanceled | OrderExpired | OrderRefused):
         return _entry_ended(book.order(fact.order_id), fact)
     if isinstance(fact, StopSet):

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from algo_trader.core.book import Book
+from algo_trader.core.orders import Order
 from algo_trader.core.types import ZERO, Side, Symbol
 from algo_trader.risk.rules import RiskView
 
@@ -58,9 +59,7 @@ def risk_view(book: Book, marks: Marks, symbol: Symbol, *, is_ready: bool) -> Ri
             resting += 1
         for order in (entry, *holding.late):
             if order is not None:
-                request = order.request
-                price = request.stop_price or request.limit_price or UNKNOWN
-                buying_power -= order.qty_open * price
+                buying_power -= order.qty_open * _price_of(order, marks)
         if holding.symbol == symbol:
             orders = (entry, *holding.late, *holding.stops, *holding.exits)
             is_unknown = is_unknown or any(order.is_unknown for order in orders if order)
@@ -75,3 +74,14 @@ def risk_view(book: Book, marks: Marks, symbol: Symbol, *, is_ready: bool) -> Ri
         equity=value,
         buying_power=buying_power,
     )
+
+
+def _price_of(order: Order, marks: Marks) -> Decimal:
+    """What a share of a resting entry may cost: a stop-limit order the worse of its prices, a
+    market order the last close, before there is one its planned stop.
+    """
+    request = order.request
+    stop, limit = request.stop_price, request.limit_price
+    if stop is not None:
+        return stop if limit is None else max(stop, limit)
+    return limit or marks.get(request.symbol) or order.stop_loss or UNKNOWN

@@ -19,6 +19,7 @@ from algo_trader.core.types import (
     Candle,
     ExitReason,
     Instant,
+    OrderType,
     Side,
     Symbol,
     iso,
@@ -31,7 +32,14 @@ from algo_trader.engine.hands import Hands
 from algo_trader.engine.lane import Lane
 from algo_trader.risk.limits import RiskLimits
 from algo_trader.risk.rules import RiskView, first_refusal
-from algo_trader.strategies.base import Exit, Hold, KeepStop, MoveStop, Signal
+from algo_trader.strategies.base import (
+    ENTRY_ORDERS,
+    Exit,
+    Hold,
+    KeepStop,
+    MoveStop,
+    Signal,
+)
 from algo_trader.strategies.mistakes import shown
 
 SIGNAL = "SIGNAL"
@@ -109,17 +117,20 @@ class Judge:
         if not isinstance(signal.otherwise, str | None):
             remedy = "its otherwise must be a reason in capitals or None"
             raise lane.refuse("signal", signal, candle.start, remedy)
-        _check_prices(lane, candle, signal.entry, signal.stop)
+        if signal.order is not OrderType.STOP or signal.limit is not None:
+            _check_kind(lane, candle, signal)
+        given = [price for price in (signal.limit, signal.target) if price is not None]
+        _check_prices(lane, candle, signal.entry, signal.stop, *given)
         lane.check_context("the code behind this signal", candle.start)
         expires_at = candle.end + lane.entry_life_s
         if candle.late or now - candle.end > STALE_AFTER_S:
             return signal.otherwise or LATE_CANDLE
         if expires_at > lane.flatten_at:
             return signal.otherwise or SESSION_CUTOFF
-        if is_bad_risk(signal):
+        if is_bad_risk(signal, candle.close):
             return signal.otherwise or BAD_RISK
         signal = on_tick(signal)
-        if is_bad_risk(signal):
+        if is_bad_risk(signal, candle.close):
             return signal.otherwise or BAD_RISK
         self._place(lane, candle, signal, now, expires_at)
         return SIGNAL
@@ -187,6 +198,16 @@ def _note_kept(lane: Lane, holding: Holding) -> None:
     if lane.tells and holding.stop_price is not None:
         stop = text(holding.stop_price)
         lane.events.append({"type": "STOP_KEPT", "side": holding.side, "stop": stop})
+
+
+def _check_kind(lane: Lane, candle: Candle, signal: Signal) -> None:
+    """A type of order that may open a position, and a limit where it has one."""
+    if signal.order not in ENTRY_ORDERS:
+        remedy = "its order (entry_order) must be one of " + ", ".join(ENTRY_ORDERS)
+        raise lane.refuse("signal", signal, candle.start, remedy)
+    if (signal.limit is not None) != (signal.order is OrderType.STOP_LIMIT):
+        remedy = "a stop_limit order has a limit (limit_price), no other one has"
+        raise lane.refuse("signal", signal, candle.start, remedy)
 
 
 def _check_prices(lane: Lane, candle: Candle, *prices: object) -> None:

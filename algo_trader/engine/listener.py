@@ -12,7 +12,7 @@ from algo_trader.core import events as ev
 from algo_trader.core.book import EXTERNAL, Book
 from algo_trader.core.errors import IllegalTransition
 from algo_trader.core.orders import Order, is_echo
-from algo_trader.core.types import Instant, OrderType, Role, Symbol, text
+from algo_trader.core.types import Instant, Role, Symbol, text
 from algo_trader.engine import figures
 from algo_trader.engine.breakers import Breakers
 from algo_trader.engine.desk import as_limit
@@ -128,7 +128,7 @@ class Listener:
         unless it has been given up meanwhile, or no entry may leave any more.
         """
         code, words = STOP_THROUGH_MARKET
-        if order.role is not Role.ENTRY or order.request.type is not OrderType.STOP:
+        if order.role is not Role.ENTRY or order.request.stop_price is None:
             return
         if report.code != code or words not in report.message:
             return

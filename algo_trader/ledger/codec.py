@@ -3,8 +3,9 @@
 Owns the stored form of facts. The payload is one JSON object with sorted keys and no spaces:
 decimals as canonical text (core.types.text), words by value, dates as ISO, instants as integers,
 nested records as objects. No number ever passes through a float. A kind is the name of its class,
-so renaming a class or a field is a migration. A field added later with a default may be missing in
-an old payload; anything else that is missing, unknown or misshapen raises LedgerCorrupt.
+so renaming a class or a field is a migration. A field added later is left out
+while it holds its default (LATER), so that an old payload is still what would be written today;
+anything else that is missing, unknown or misshapen raises LedgerCorrupt.
 
 How a field is written follows from its annotation: a new fact class needs one line in KINDS, and
 a field of a new sort one case in `_field_codec`.
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple, TypeAlias, Union, get_args, get_origin, get_
 
 from algo_trader.core import events as ev
 from algo_trader.core.errors import CoreError
-from algo_trader.core.types import text
+from algo_trader.core.types import OrderType, text
 from algo_trader.ledger.errors import LedgerCorrupt
 
 Convert: TypeAlias = Callable[[Any], Any]
@@ -48,6 +49,7 @@ KINDS: dict[str, type[ev.Fact]] = {
         ev.OrderReplaced,
         ev.OrderAbandoned,
         ev.StopSet,
+        ev.TargetSet,
         ev.ExitDecided,
         ev.SharesAdopted,
         ev.CashAdjusted,
@@ -60,6 +62,15 @@ KINDS: dict[str, type[ev.Fact]] = {
     )
 }
 """Every kind that may be stored, by the name it is stored under."""
+
+LATER: dict[type[ev.Fact], dict[str, Any]] = {
+    ev.SignalDecided: {"order": OrderType.STOP, "entry_limit": None, "target": None},
+    ev.OrderIntended: {"target": None},
+}
+"""Fields that version 1 did not have, with their defaults."""
+
+
+_NOTHING: dict[str, Any] = {}
 
 
 class _Field(NamedTuple):
@@ -80,7 +91,11 @@ def encode(fact: ev.Fact) -> str:
     plan = _PLANS.get(type(fact))
     if plan is None:
         raise TypeError(f"{type(fact).__name__} has no codec: add it to KINDS")
-    return _to_json(_to_object(plan, fact))
+    said = _to_object(plan, fact)
+    for name, default in LATER.get(type(fact), _NOTHING).items():
+        if getattr(fact, name) == default:
+            del said[name]
+    return _to_json(said)
 
 
 def decode(kind: str, payload: str) -> ev.Fact:

@@ -33,7 +33,7 @@ from algo_trader.core.types import Action, ExitReason, OrderType, Role, Side, Ti
 metadata = MetaData()
 
 # What the daemon sends; the other types and lifetimes of core.types are for a broker to know.
-SENT_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP)
+SENT_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT)
 SENT_LIFETIMES = (TimeInForce.DAY, TimeInForce.GTC)
 
 

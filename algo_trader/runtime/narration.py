@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from algo_trader.core import events as ev
 from algo_trader.core.book import EXTERNAL, Book
 from algo_trader.core.pnl import Trade
-from algo_trader.core.types import Role
+from algo_trader.core.types import OrderType, Role
 from algo_trader.runtime import Log
 
 Told: TypeAlias = tuple[str, dict[str, Any]]
@@ -103,9 +103,12 @@ def _order_fields(book: Book, fact: ev.OrderFact) -> dict[str, Any]:
         price = request.stop_price if request.stop_price is not None else request.limit_price
         fields |= {"action": request.action, "type": request.type, "qty": request.qty}
         fields |= {} if price is None else {"price": price}
+        if request.type is OrderType.STOP_LIMIT:
+            fields |= {"limit": request.limit_price}
         fields |= {} if order.replaces is None else {"replaces": order.replaces}
         if order.role is Role.ENTRY:
             fields |= {"stop": order.stop_loss}
+            fields |= {} if order.target is None else {"target": order.target}
     return fields
 
 
@@ -145,6 +148,8 @@ def _other_event(book: Book, fact: ev.Fact) -> Told | None:
             return _signal(fact)
         case ev.StopSet():
             return "stop_set", {**_holding_fields(book, fact), "price": fact.price}
+        case ev.TargetSet():
+            return "target_set", {**_holding_fields(book, fact), "price": fact.price}
         case ev.ExitDecided():
             return "exit_decided", {**_holding_fields(book, fact), "reason": fact.reason}
         case ev.SharesAdopted():
@@ -181,6 +186,10 @@ def _signal(fact: ev.SignalDecided) -> Told:
         "entry": fact.entry,
         "stop": fact.stop,
     }
+    if fact.order is not OrderType.STOP:
+        fields["type"] = fact.order
+    if fact.target is not None:
+        fields["target"] = fact.target
     if fact.rule is not None:
         limit = {} if fact.limit is None else {"limit": fact.limit}
         return "signal_refused", {**fields, "rule": fact.rule, **limit}

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
-from algo_trader.core.types import Candle, ExitReason, Instant, Side, Symbol
+from algo_trader.core.types import Candle, ExitReason, Instant, OrderType, Side, Symbol
 from algo_trader.indicators import IndicatorSet, IndicatorSource, SmaPair
 from algo_trader.strategies.mistakes import is_stop
 
@@ -72,13 +72,18 @@ class Signal(NamedTuple):
     """Enter with a stop order at `entry`, protected at `stop`.
 
     `otherwise` is the reason shown if the engine finds that this signal may not become an order:
-    None shows the engine's own reason.
+    None shows the engine's own reason. With another `order` than STOP, `entry` is the price of a
+    LIMIT order, what a MARKET order is expected to pay, or the stop of a STOP_LIMIT order, whose
+    limit is `limit`. At `target` the profit is taken, if that is given.
     """
 
     side: Side
     entry: Decimal
     stop: Decimal
     otherwise: str | None = None
+    order: OrderType = OrderType.STOP
+    limit: Decimal | None = None
+    target: Decimal | None = None
 
 
 class Hold(NamedTuple):
@@ -106,6 +111,11 @@ Management: TypeAlias = Hold | MoveStop | KeepStop | Exit
 HOLD = Hold()
 KEEP_STOP = KeepStop()
 
+
+ENTRY_ORDERS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.LIMIT, OrderType.MARKET)
+"""Types of order that may open a position."""
+
+_ORDERS: dict[str, OrderType] = {each.value: each for each in ENTRY_ORDERS}
 
 ENGINE_PARAMETERS = (
     "candle_interval_minutes",
@@ -135,13 +145,15 @@ class Strategy(ABC):
     instance and can be set from the command line. A subclass keeps those of its bases, changes
     their defaults and adds its own. Those named below steer the engine: `candle_interval_minutes`
     (1, 2, 5 or 10), `entry_expiry_candles` (life of an unfilled entry) and
-    `flatten_minutes_before_close`.
+    `flatten_minutes_before_close`. `entry_order` is the type of the entry orders: stop, stop_limit,
+    limit or market.
     """
 
     hyperparameters: ClassVar[Mapping[str, Any]] = {}
     may_change_context: ClassVar[bool] = True
     """Whether the decimal context is looked at after every answer, also the frequent ones."""
 
+    entry_order: str = "stop"
     candle_interval_minutes: int = 2
     entry_expiry_candles: int = 1
     flatten_minutes_before_close: int = 1
@@ -201,19 +213,37 @@ class Strategy(ABC):
 
     @abstractmethod
     def entry_price(self, bar: Candle) -> Decimal:
-        """Stop price of the entry order, in dollars."""
+        """Price of the entry order, in dollars: the stop price, or of a limit order the limit; of a
+        market order what it is expected to pay, for its size.
+        """
 
     @abstractmethod
     def stop_loss_price(self, bar: Candle) -> Decimal:
         """Price of the protective stop of that entry, in dollars."""
 
     def short_entry_price(self, bar: Candle) -> Decimal:
-        """Stop price of a short entry; needed only by a strategy that overrides should_short."""
+        """Price of a short entry; needed only by a strategy that overrides should_short."""
         raise NotImplementedError(f"{type(self).__name__} goes short: define short_entry_price")
 
     def short_stop_loss_price(self, bar: Candle) -> Decimal:
         """Protective stop of a short entry; needed only where should_short is overridden."""
         raise NotImplementedError(f"{type(self).__name__} goes short: define short_stop_loss_price")
+
+    def limit_price(self, bar: Candle) -> Decimal | None:
+        """Limit of a stop_limit entry, in dollars; needed only where `entry_order` is that."""
+        return None
+
+    def target_price(self, bar: Candle) -> Decimal | None:
+        """Where the profit of that entry is to be taken, in dollars; None for nowhere."""
+        return None
+
+    def short_limit_price(self, bar: Candle) -> Decimal | None:
+        """Limit of a short stop_limit entry."""
+        return None
+
+    def short_target_price(self, bar: Candle) -> Decimal | None:
+        """Where the profit of a short entry is to be taken; None for nowhere."""
+        return None
 
     def should_update_stop(
         self, bar: Candle, position: Position, indicators: IndicatorSet
@@ -237,10 +267,21 @@ class Strategy(ABC):
             if indicators.bar_count < self.required_history():
                 return NOT_WARM
             if self.should_long(candle, indicators):
-                return Signal(Side.LONG, self.entry_price(candle), self.stop_loss_price(candle))
+                return self._entry(
+                    Side.LONG,
+                    self.entry_price(candle),
+                    self.stop_loss_price(candle),
+                    self.limit_price(candle),
+                    self.target_price(candle),
+                )
             if self.should_short(candle, indicators):
-                entry, stop = self.short_entry_price(candle), self.short_stop_loss_price(candle)
-                return Signal(Side.SHORT, entry, stop)
+                return self._entry(
+                    Side.SHORT,
+                    self.short_entry_price(candle),
+                    self.short_stop_loss_price(candle),
+                    self.short_limit_price(candle),
+                    self.short_target_price(candle),
+                )
         except Exception:
             raise
         except BaseException as error:
@@ -255,6 +296,19 @@ class Strategy(ABC):
         if self.should_exit(candle, position, indicators):
             return Exit(ExitReason.STRATEGY)
         return HOLD if price is None else MoveStop(price)
+
+    def _entry(
+        self,
+        side: Side,
+        entry: Decimal,
+        stop: Decimal,
+        limit: Decimal | None,
+        target: Decimal | None,
+    ) -> Signal:
+        """A signal of this strategy's kind of entry; a kind that is none is the engine's to refuse.
+        """
+        order = _ORDERS.get(self.entry_order, self.entry_order)
+        return Signal(side, entry, stop, None, order, limit, target)  # type: ignore[arg-type]
 
     def label(self, candle: Candle) -> CandleLabel:
         """How the candle reads, for the decision record; by default its colour alone."""

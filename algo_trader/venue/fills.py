@@ -28,8 +28,8 @@ def entry_bar_stop_fill(
 ) -> Decimal | None:
     """Fill price of a protective stop on the very bar that filled the entry, or None."""
     if action is Action.BUY:
-        return None if bar.high < stop else min(stop + slippage, bar.high)
-    return None if bar.low > stop else max(stop - slippage, bar.low)
+        return None if bar.high < stop else max(min(stop + slippage, bar.high), bar.low)
+    return None if bar.low > stop else min(max(stop - slippage, bar.low), bar.high)
 
 
 def stop_limit_fill(

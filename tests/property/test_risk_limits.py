@@ -31,6 +31,7 @@ from algo_trader.core.types import (
     ClientOrderId,
     ExitReason,
     Instant,
+    OrderType,
     Role,
     Session,
     Side,
@@ -45,6 +46,7 @@ from algo_trader.indicators import IndicatorSet
 from algo_trader.risk.limits import RiskLimits
 from algo_trader.strategies import Strategy
 from algo_trader.strategies.base import (
+    ENTRY_ORDERS,
     HOLD,
     KEEP_STOP,
     Exit,
@@ -75,19 +77,22 @@ class Plan:
     rules: VenueRules = field(default_factory=VenueRules)
     days: int = 2
     shorts: bool = False
+    kinds: bool = False
+    """Whether entries are of every type."""
 
 
 class Dice(Strategy):
     """Signals, moves its stop and exits at random: a function of its seed and the candle."""
 
-    def __init__(self, symbol: Symbol, seed: int, *, shorts: bool) -> None:
+    def __init__(self, symbol: Symbol, plan: Plan) -> None:
         super().__init__(symbol)
+        seed = plan.seed
         chance = Random(f"{seed} {symbol}")
         self.candle_interval_minutes = chance.choice((1, 2, 5))
         self.entry_expiry_candles = chance.randint(1, 3)
         self.flatten_minutes_before_close = chance.randint(1, 4)
         self._seed = seed
-        self._shorts = shorts
+        self._plan = plan
         self._eager = chance.choice((0.2, 0.6, 0.95))
 
     def indicators(self) -> Dice:
@@ -108,11 +113,19 @@ class Dice(Strategy):
             -4
         )
         distance = Decimal(chance.choice((-5, 1, 5, 20, 50, 100))).scaleb(-2)
-        if self._shorts and chance.random() < 0.5:
+        if self._plan.shorts and chance.random() < 0.5:
             entry = candle.low - beyond
-            return Signal(Side.SHORT, entry, entry + distance)
+            return self._of_some_kind(chance, Signal(Side.SHORT, entry, entry + distance))
         entry = candle.high + beyond
-        return Signal(Side.LONG, entry, entry - distance)
+        return self._of_some_kind(chance, Signal(Side.LONG, entry, entry - distance))
+
+    def _of_some_kind(self, chance: Random, signal: Signal) -> Signal:
+        if self._plan.kinds:
+            kind = chance.choice(ENTRY_ORDERS)
+            away = Decimal(chance.choice((-300, -50, 0, 1, 50, 333))).scaleb(-4)
+            limit = signal.entry + away if kind is OrderType.STOP_LIMIT else None
+            signal = signal._replace(order=kind, limit=limit)
+        return signal
 
     def manage(self, candle: Candle, position: Position, indicators: IndicatorSet) -> Management:
         chance = self._chance(candle)
@@ -318,8 +331,8 @@ class Auditor:
             if mine.signed < 0:
                 free += mine.cost + mine.signed * self.mark(symbol, at)
         for order in self.ledger.live_of(Role.ENTRY):
-            price = order.request.stop_price or order.request.limit_price or 0
-            free -= self.ledger.open_qty(order) * Fraction(price)
+            prices = (order.request.stop_price or 0, order.request.limit_price or 0)
+            free -= self.ledger.open_qty(order) * Fraction(max(prices))
         return free
 
     def places(self) -> int:
@@ -332,13 +345,19 @@ class Auditor:
 
     def _audit_decision(self, said: ev.SignalDecided, after: Sequence[ev.Fact]) -> None:
         ledger, limits = self.ledger, self.plan.limits
-        equity, entry, stop = self.equity(said.at), Fraction(said.entry), Fraction(said.stop)
+        equity, stop = self.equity(said.at), Fraction(said.stop)
+        filled_at = [Fraction(said.entry)]
+        if said.entry_limit is not None:
+            filled_at.append(Fraction(said.entry_limit))
+        if said.order is OrderType.MARKET:
+            filled_at.append(self.mark(said.symbol, said.at))
+        entry, risk = max(filled_at), max(abs(price - stop) for price in filled_at)
         allowed = {
             "by_risk": min(
                 Fraction(limits.max_risk_per_trade_pct) * equity,
                 Fraction(limits.max_risk_per_trade_abs),
             )
-            / abs(entry - stop),
+            / risk,
             "by_position": Fraction(limits.max_position_pct) * equity / entry,
             "by_cash": self.spendable(said.at) / entry,
         }
@@ -370,10 +389,18 @@ class Auditor:
         qty = int(order.request.qty)
         assert qty == order.request.qty == min(shares.values())
         assert qty * entry <= Fraction(limits.max_position_pct) * equity
-        assert qty * abs(entry - stop) <= Fraction(limits.max_risk_per_trade_pct) * equity
-        assert qty * abs(entry - stop) <= Fraction(limits.max_risk_per_trade_abs)
+        assert qty * risk <= Fraction(limits.max_risk_per_trade_pct) * equity
+        assert qty * risk <= Fraction(limits.max_risk_per_trade_abs)
         assert qty * entry <= self.spendable(said.at)
-        assert (order.request.stop_price, order.stop_loss) == (said.entry, said.stop)
+        request = order.request
+        assert (request.type, order.stop_loss) == (said.order, said.stop)
+        prices = {
+            OrderType.STOP: (None, said.entry),
+            OrderType.STOP_LIMIT: (said.entry_limit, said.entry),
+            OrderType.LIMIT: (said.entry, None),
+            OrderType.MARKET: (None, None),
+        }
+        assert (request.limit_price, request.stop_price) == prices[said.order]
         session = next(s for s in self.sessions if s.opens_at <= said.at < s.closes_at)
         assert said.at < said.expires_at < session.closes_at
 
@@ -383,7 +410,10 @@ class Auditor:
         assert old.stop_price is not None
         assert new.limit_price is not None
         assert (new.qty, new.action, new.stop_price) == (old.qty, old.action, None)
-        assert abs(new.limit_price - old.stop_price) <= old.stop_price * Decimal("0.005")
+        if old.limit_price is None:
+            assert abs(new.limit_price - old.stop_price) <= old.stop_price * Decimal("0.005")
+        else:
+            assert new.limit_price == old.limit_price
         assert (fact.expires_at, fact.stop_loss) == (refused.expires_at, refused.stop_loss)
 
     def _audit_fill(self, fact: ev.OrderFilled) -> None:
@@ -392,7 +422,12 @@ class Auditor:
         order = self.ledger.orders[fact.order_id]
         if order.role is Role.ENTRY:
             assert order.expires_at is not None
-            assert order.at <= fact.at < order.expires_at
+            is_at_once = order.request.type is OrderType.MARKET  # Dated by the last bar.
+            assert is_at_once or order.at <= fact.at
+            assert fact.at < order.expires_at
+            limit = order.request.limit_price
+            if limit is not None:
+                assert fact.price <= limit if order.side is Side.LONG else fact.price >= limit
             assert fact.order_id in self.ledger.live
 
     def _audit_stop(self, fact: ev.StopSet) -> None:
@@ -519,7 +554,7 @@ class Run:
         self.auditor = auditor = Auditor(plan, days)
         book = Book()
         lanes = [
-            Lane(NAME, Dice(s, plan.seed, shorts=plan.shorts), book.holding(NAME, s))
+            Lane(NAME, Dice(s, plan), book.holding(NAME, s))
             for s in SYMBOLS
         ]
         self.engine = engine = WatchedEngine(book, lanes, plan.limits)
@@ -563,7 +598,8 @@ def audit(plan: Plan) -> Run:
         assert ledger.cash == Fraction(CASH) + sum(ledger.pnls, Fraction(0))
     if plan.rules == VenueRules():
         assert not book.active
-        assert max(ledger.fills.values(), default=0) <= 1, "one entry and one exit a bar at most"
+        is_one = plan.kinds or max(ledger.fills.values(), default=0) <= 1
+        assert is_one, "one entry and one exit a bar at most"
     return run
 
 
@@ -595,6 +631,7 @@ plans = st.builds(
         fees=st.sampled_from((None, FEES)),
     ),
     shorts=st.booleans(),
+    kinds=st.booleans(),
 )
 
 moods = st.builds(
@@ -644,7 +681,14 @@ def test_the_runs_are_worth_auditing() -> None:
         rules = VenueRules(
             partial_fill_pct=30 * (seed % 2), refuse_pct=10 * (seed % 4 // 2), seed=seed
         )
-        plan = Plan(seed=seed, limits=limits, costs=Costs(), rules=rules, shorts=seed % 3 == 0)
+        plan = Plan(
+            seed=seed,
+            limits=limits,
+            costs=Costs(),
+            rules=rules,
+            shorts=seed % 3 == 0,
+            kinds=seed % 5 == 0,
+        )
         run = audit(plan)
         for fact in run.auditor.facts:
             seen[type(fact).__name__] += 1

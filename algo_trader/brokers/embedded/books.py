@@ -80,7 +80,9 @@ class Saved(NamedTuple):
     finished: dict[ClientOrderId, str]
 
 
-KEPT_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP})
+KEPT_TYPES = frozenset(
+    {OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT}
+)
 KEPT_LIFETIMES = frozenset({TimeInForce.DAY, TimeInForce.GTC})
 
 _MOVE = "UPDATE state SET now = ?, stage = ?, symbol = ?, price_in_bar = ?"
@@ -94,6 +96,7 @@ _ACCEPT = (
 _EXECUTE = "INSERT INTO execution VALUES (?, ?, ?, ?, ?, ?, ?)"
 _FILL = "UPDATE broker_order SET qty_filled = ?, status = ? WHERE client_order_id = ?"
 _END = "UPDATE broker_order SET status = ?, replaced_by = ? WHERE client_order_id = ?"
+_TRIGGER = "UPDATE broker_order SET is_triggered = 1 WHERE client_order_id = ?"
 _ORDER = (
     "SELECT client_order_id, broker_id, symbol, action, qty, status, replaced_by FROM broker_order"
 )
@@ -114,6 +117,7 @@ class Books:
     def __init__(self, path: Path, driver: sqlite3.Connection) -> None:
         self.path = path
         self._driver = driver
+        self._triggered: set[ClientOrderId] = set()
 
     @classmethod
     def open(cls, path: Path, *, anew: bool = False) -> Books:
@@ -163,6 +167,24 @@ class Books:
                     self._end(report.order_id, BrokerStatus.REPLACED, report.replaced_by)
             if any(isinstance(report, OrderFilled) for report in reports):
                 self._keep_account(venue.account)
+            triggered = self._news_of(venue)
+            driver.executemany(_TRIGGER, [(order_id,) for order_id in triggered])
+            self._triggered.update(triggered)
+
+    def lacks(self, venue: Venue) -> bool:
+        """Whether a bar has done something to an order of `venue` that nothing reports."""
+        return bool(self._news_of(venue))
+
+    def _news_of(self, venue: Venue) -> list[ClientOrderId]:
+        """The stop-limit orders that were triggered, and are not known here for it."""
+        return [
+            order.request.order_id
+            for resting in venue.resting.values()
+            for order in resting
+            if order.request.type is OrderType.STOP_LIMIT
+            and order.trigger is None
+            and order.request.order_id not in self._triggered
+        ]
 
     def _accept(
         self, report: OrderAccepted, request: OrderRequest, resting: RestingOrder | None
@@ -278,12 +300,13 @@ class Books:
     def _load_resting(self, place: Place) -> list[RestingOrder]:
         rows = self._read(
             "SELECT client_order_id, broker_id, symbol, action, type, time_in_force, qty,"
-            " limit_price, stop_price, created_at, is_born_in_bar, qty_filled FROM broker_order"
+            " limit_price, stop_price, created_at, is_born_in_bar, qty_filled, is_triggered"
+            " FROM broker_order"
             " WHERE status = 'open' ORDER BY number"
         )
         resting: list[RestingOrder] = []
         for order_id, broker_id, symbol, action, kind, lasts, qty, limit, stop, *rest in rows:
-            created_at, was_born_in_bar, qty_filled = rest
+            created_at, was_born_in_bar, qty_filled, is_triggered = rest
             request = OrderRequest(
                 ClientOrderId(order_id),
                 symbol,
@@ -302,6 +325,8 @@ class Books:
                 Decimal(qty_filled),
                 is_born_in_bar=bool(was_born_in_bar) and is_this_bar and symbol == place.symbol,
             )
+            if is_triggered:
+                order.trigger = None
             resting.append(order)
         return resting
 

@@ -43,7 +43,8 @@ from algo_trader.venue.rules import VenueRules
 from algo_trader.venue.venue import Venue
 
 NOT_KEPT = Refusal(
-    UNPROCESSABLE, "the embedded exchange takes market, limit and stop orders, DAY or GTC"
+    UNPROCESSABLE,
+    "the embedded exchange takes market, limit, stop and stop-limit orders, DAY or GTC",
 )
 
 
@@ -267,7 +268,7 @@ class EmbeddedExchange:
         self, place: Place, reports: Sequence[Report] = (), request: OrderRequest | None = None
     ) -> None:
         """Make durable where the replay stands and what the venue has just reported."""
-        if reports:
+        if reports or self._books.lacks(self._venue):
             self._books.book(place, self._venue, reports, request)
         else:
             self._books.move(place)

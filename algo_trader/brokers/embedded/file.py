@@ -25,7 +25,7 @@ from algo_trader.core.errors import ConfigError, StorageFailure
 
 APPLICATION_ID = 0x414C4745
 """application_id of an exchange's file: the letters ALGE."""
-VERSION = 1
+VERSION = 2
 """user_version of the files this program writes."""
 BUSY_TIMEOUT_MS = 1000
 STRICT_SINCE = (3, 37, 0)
@@ -65,7 +65,7 @@ TABLES = (
     broker_id TEXT NOT NULL UNIQUE,
     symbol TEXT NOT NULL,
     action TEXT NOT NULL CHECK (action IN ('buy', 'sell')),
-    type TEXT NOT NULL CHECK (type IN ('market', 'limit', 'stop')),
+    type TEXT NOT NULL CHECK (type IN ('market', 'limit', 'stop', 'stop_limit')),
     time_in_force TEXT NOT NULL CHECK (time_in_force IN ('day', 'gtc')),
     {_number("qty")},
     {_number("limit_price", "")},
@@ -76,6 +76,8 @@ TABLES = (
         CHECK (status IN ('open', 'filled', 'canceled', 'expired', 'replaced')),
     {_number("qty_filled", "NOT NULL DEFAULT '0'")},
     replaced_by TEXT,
+    is_triggered INTEGER NOT NULL DEFAULT 0 CHECK (is_triggered IN (0, 1)),
+    oco TEXT,
     CHECK ((status = 'replaced') = (replaced_by IS NOT NULL))
 ) STRICT""",
     "CREATE INDEX ix_broker_order_open ON broker_order (number) WHERE status = 'open'",
@@ -117,6 +119,7 @@ def connect(path: Path, *, anew: bool = False) -> sqlite3.Connection:
                 _make_tables(driver)
             else:
                 _check_integrity(driver, path)
+                _upgrade(driver)
         return driver
     except BaseException:
         driver.close()
@@ -165,7 +168,7 @@ def _gate(driver: sqlite3.Connection, path: Path, *, anew: bool) -> bool:
         return True
     if found_id != APPLICATION_ID:
         raise ExchangeRefused(_foreign(path))
-    if version != VERSION and not anew:
+    if version not in (1, VERSION) and not anew:
         raise ExchangeRefused(
             f"{path} has version {version}, this program knows {VERSION}: use the program that "
             "wrote it, or begin anew with --reset-exchange"
@@ -201,6 +204,29 @@ def _make_tables(driver: sqlite3.Connection) -> None:
     driver.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     driver.execute(f"PRAGMA user_version = {VERSION}")
     driver.execute("COMMIT")
+
+
+def _upgrade(driver: sqlite3.Connection) -> None:
+    """Bring a file of version 1, which knew fewer types of orders, to this version."""
+    if int(_ask(driver, "user_version")) == VERSION:
+        return
+    orders = next(each for each in TABLES if each.startswith("CREATE TABLE broker_order"))
+    index = next(each for each in TABLES if each.startswith("CREATE INDEX"))
+    columns = ", ".join(row[1] for row in driver.execute("PRAGMA table_info(broker_order)"))
+    driver.execute("PRAGMA foreign_keys = OFF")
+    for statement in (
+        "BEGIN IMMEDIATE",
+        "CREATE TEMP TABLE kept AS SELECT * FROM main.broker_order",
+        "DROP TABLE main.broker_order",
+        orders,
+        f"INSERT INTO broker_order ({columns}) SELECT {columns} FROM temp.kept ORDER BY number",
+        "DROP TABLE temp.kept",
+        index,
+        f"PRAGMA user_version = {VERSION}",
+        "COMMIT",
+    ):
+        driver.execute(statement)
+    _set(driver, "foreign_keys", "ON", 1)
 
 
 def _check_integrity(driver: sqlite3.Connection, path: Path) -> None:

@@ -39,6 +39,7 @@ from algo_trader.venue.venue import Venue
 
 BUY, SELL = Action.BUY, Action.SELL
 MARKET, LIMIT, STOP = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP
+STOP_LIMIT = OrderType.STOP_LIMIT
 DAY, GTC = TimeInForce.DAY, TimeInForce.GTC
 OPENS_AT = 1_704_205_800
 """2024-01-02 14:30 UTC, the open of the first day."""

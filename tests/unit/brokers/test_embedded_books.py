@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from exchange_kit import (
     MARKET,
     SELL,
     STOP,
+    STOP_LIMIT,
     Crash,
     Tray,
     day,
@@ -27,6 +29,7 @@ from exchange_kit import (
     play,
     setup,
     submit,
+    told,
     word,
 )
 
@@ -34,7 +37,7 @@ from algo_trader.brokers.embedded import EmbeddedExchange, ExchangeLocked, Excha
 from algo_trader.brokers.embedded.books import Books, Place
 from algo_trader.brokers.embedded.file import APPLICATION_ID, TABLES, VERSION, connect
 from algo_trader.core.errors import CoreError, StorageFailure
-from algo_trader.core.events import Cancel, OrderRequest, Report
+from algo_trader.core.events import Cancel, OrderRequest, Report, Submit
 from algo_trader.core.inputs import Input
 from algo_trader.core.types import ZERO, ClientOrderId
 from algo_trader.venue.costs import Costs, FeeSchedule, SecRate, TafRate
@@ -162,9 +165,48 @@ def test_a_newer_file_may_only_be_reset(path: Path) -> None:
     """Goal: another version is refused with the remedy, and the remedy works."""
     EmbeddedExchange.open(path, setup(PERIOD)).close()
     change(path, f"PRAGMA user_version = {VERSION + 1}", "CREATE TABLE later (x)")
-    with pytest.raises(ExchangeRefused, match=r"version 2.*--reset-exchange"):
+    with pytest.raises(ExchangeRefused, match=r"version 3.*--reset-exchange"):
         EmbeddedExchange.open(path, setup(PERIOD))
     EmbeddedExchange.open(path, setup(PERIOD), reset=True).close()
+    EmbeddedExchange.open(path, setup(PERIOD)).close()
+
+
+def test_a_file_of_version_1_goes_on(path: Path) -> None:
+    """Goal: an account that an older program left is traded on with its orders and executions.
+
+    Method: play a bit, take from the file what version 1 did not have, open it again.
+    """
+    exchange = EmbeddedExchange.open(path, setup(PERIOD))
+    done(exchange.execute(submit("a", BUY, STOP, "10.50")))
+    done(play(exchange))
+    done(exchange.execute(submit("s", SELL, STOP, "9")))
+    before = done(exchange.orders([ClientOrderId("a")]))
+    exchange.close()
+    driver = sqlite3.connect(path, isolation_level=None)
+    (table,) = driver.execute(
+        "SELECT sql FROM sqlite_schema WHERE name = 'broker_order'"
+    ).fetchone()
+    later = ("is_triggered INTEGER NOT NULL DEFAULT 0 CHECK (is_triggered IN (0, 1)),", "oco TEXT,")
+    for words in (*later, ", 'stop_limit'"):
+        assert words in table
+        table = table.replace(words, "")
+    columns = "number, client_order_id, broker_id, symbol, action, type, time_in_force, qty, "
+    columns += "limit_price, stop_price, created_at, is_born_in_bar, status, qty_filled,"
+    columns += " replaced_by"
+    driver.execute(f"CREATE TEMP TABLE kept AS SELECT {columns} FROM broker_order")
+    driver.execute("DROP TABLE broker_order")
+    driver.execute(table)
+    driver.execute(f"INSERT INTO broker_order ({columns}) SELECT {columns} FROM kept")
+    driver.execute(next(each for each in TABLES if each.startswith("CREATE INDEX")))
+    driver.execute("PRAGMA user_version = 1")
+    driver.close()
+    exchange = EmbeddedExchange.open(path, setup(PERIOD))
+    assert done(exchange.orders([ClientOrderId("a")])) == before
+    assert {str(each.status) for each in before} == {"open", "filled"}
+    request = submit("b", BUY, STOP, "20", "1").request
+    request = request._replace(type=STOP_LIMIT, limit_price=Decimal(21), symbol="BB")
+    assert told(done(exchange.execute(Submit(request)))).startswith("b accepted")
+    exchange.close()
     EmbeddedExchange.open(path, setup(PERIOD)).close()
 
 

@@ -1,7 +1,7 @@
 """A file is created, left alone, upgraded whole, or refused.
 
-There is one version so far. The next one is played by a second revision that the test writes; its
-predecessor holds real data.
+Version 1 is a file that it wrote (version_1.sql). The version after the present one is played by a
+revision that the test writes; its predecessor holds real data.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ REVISION = '''
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
     op.execute("ALTER TABLE settings_override ADD COLUMN who TEXT")
     op.execute("CREATE TABLE extra (x INTEGER) STRICT")
     {more}
-    op.execute("PRAGMA user_version = 2")
+    op.execute("PRAGMA user_version = 3")
 '''
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A closed ledger of version 1 with data in every part."""
+    """A closed ledger of this version with data in every part."""
     path = tmp_path / "trading.db"
     with Ledger.open(path) as ledger:
         ledger.append(record().facts)
@@ -55,7 +55,7 @@ def later(folder: Path, more: str = "") -> Target:
     """The next version: a folder of revisions and the shape they lead to."""
     target = folder / "revisions"
     shutil.copytree(scripts(), target, ignore=shutil.ignore_patterns("__pycache__"))
-    (target / "versions" / "0002_later.py").write_text(REVISION.format(more=more))
+    (target / "versions" / "0003_later.py").write_text(REVISION.format(more=more))
     wanted = shape.expected()
     wanted["table extra"] = "CREATE TABLE extra (x INTEGER) STRICT"
     driver = sqlite3.connect(":memory:", isolation_level=None)
@@ -64,11 +64,11 @@ def later(folder: Path, more: str = "") -> Target:
     table = "table settings_override"
     wanted[table] = shape.fingerprint(driver)[table]
     driver.close()
-    return Target(2, target, wanted)
+    return Target(3, target, wanted)
 
 
 def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of the tables of version 1."""
+    """Every row of a ledger's tables."""
     driver = sqlite3.connect(path)
     columns = "key, value, updated_at, previous_value"
     found = {
@@ -98,6 +98,54 @@ def test_migrations_make_what_the_schema_says(tmp_path: Path) -> None:
         assert ledger.verify() == []
 
 
+@pytest.fixture
+def version_1(tmp_path: Path) -> Path:
+    """A ledger that version 1 of this program wrote, with data in every table."""
+    path = tmp_path / "old.db"
+    driver = sqlite3.connect(path)
+    driver.executescript(Path(__file__).with_name("version_1.sql").read_text())
+    driver.close()
+    return path
+
+
+def test_version_1_is_upgraded(version_1: Path) -> None:
+    """Goal: a ledger of version 1 becomes one of this version and loses nothing. Method: compare
+    its rows before and after and with the backup; verify it against its own facts; then write into
+    it what version 1 had no words for.
+    """
+    before = rows(version_1)
+    copy = upgrade(version_1)
+    assert copy is not None
+    assert rows(version_1) == before == rows(copy)
+    assert all(before.values())
+    assert verify_file(version_1) == []
+    with Ledger.open(version_1) as ledger:
+        driver = ledger._driver
+        assert shape.fingerprint(driver) == shape.expected()
+        numbers = dict(driver.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+        assert numbers["backtest_trade"] == 1
+        for statement in (
+            "UPDATE order_state SET order_type = 'stop_limit', role = 'target'",
+            "UPDATE backtest_trade SET exit_reason = 'target'",
+        ):
+            assert driver.execute(statement).rowcount
+        with pytest.raises(sqlite3.IntegrityError, match="immutable"):
+            driver.execute("DELETE FROM trade")
+
+
+def test_another_version_1_is_left_alone(version_1: Path) -> None:
+    """Goal: a table that is not version 1's is not guessed at. Method: another word in a CHECK."""
+    driver = sqlite3.connect(version_1, isolation_level=None)
+    driver.execute("PRAGMA writable_schema = ON")
+    before, after = "order_type = 'stop')", "order_type = 'stop' OR order_type = 'x')"
+    driver.execute("UPDATE sqlite_schema SET sql = replace(sql, ?, ?)", (before, after))
+    driver.close()
+    found = rows(version_1)
+    with pytest.raises(ValueError, match="not the table of version 1"):
+        upgrade(version_1)
+    assert rows(version_1) == found
+
+
 def test_new_file_is_created(tmp_path: Path) -> None:
     """Goal: no file and an empty file become ledgers, without a backup of nothing."""
     for name in ("absent.db", "empty.db"):
@@ -125,12 +173,12 @@ def test_older_file_is_backed_up_and_upgraded(path: Path, tmp_path: Path) -> Non
     before = rows(path)
     target = later(tmp_path)
     copy = upgrade(path, target=target)
-    assert copy == tmp_path / "trading.db.before-version-2"
+    assert copy == tmp_path / "trading.db.before-version-3"
     assert rows(path) == before == rows(copy)
     assert verify_file(copy) == []
     driver = sqlite3.connect(path)
     assert shape.fingerprint(driver) == target.shape
-    assert driver.execute("PRAGMA user_version").fetchone() == (2,)
+    assert driver.execute("PRAGMA user_version").fetchone() == (3,)
     with pytest.raises(sqlite3.IntegrityError, match="immutable"):
         driver.execute("DELETE FROM order_event")
     driver.close()
@@ -161,7 +209,7 @@ def test_killed_upgrade_leaves_the_old_version(path: Path, tmp_path: Path) -> No
     later(tmp_path, "import os; os.kill(os.getpid(), 9)")
     code = (
         "import sys; from pathlib import Path; from algo_trader.ledger.migrate import *;"
-        "upgrade(Path(sys.argv[1]), target=Target(2, Path(sys.argv[2]), {}))"
+        "upgrade(Path(sys.argv[1]), target=Target(3, Path(sys.argv[2]), {}))"
     )
     command = [sys.executable, "-c", code, str(path), str(tmp_path / "revisions")]
     assert subprocess.run(command, check=False).returncode == -9

@@ -135,6 +135,8 @@ def test_facts_of_a_holding_and_of_the_day() -> None:
     some: list[tuple[ev.Fact, str, dict[str, Any]]] = [
         (ev.StopSet(at=1, strategy="s", symbol="AA", price=Decimal(99)), "stop_set",
          {**held, "price": Decimal(99)}),
+        (ev.TargetSet(at=1, strategy="s", symbol="AA", price=Decimal(120)), "target_set",
+         {**held, "price": Decimal(120)}),
         (ev.ExitDecided(at=1, strategy="s", symbol="AA", reason=ExitReason.MAX_RUN),
          "exit_decided", {**held, "reason": "max_run"}),
         (ev.SharesAdopted(at=1, symbol="ZZ", side=Side.LONG, qty=Decimal(5), price=Decimal(9)),

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from algo_trader.core.types import Candle, ExitReason, Side
+from algo_trader.core.types import Candle, ExitReason, OrderType, Side
 from algo_trader.indicators import IndicatorSet, SmaPair
 from algo_trader.strategies import REGISTRY, Strategy
 from algo_trader.strategies.base import (
@@ -164,6 +164,37 @@ def test_an_exit_wins_over_a_new_stop() -> None:
             return True
 
     assert Both("X").manage(GREEN, Held(), warm()) == Exit(ExitReason.STRATEGY)
+
+
+def test_entries_of_another_kind() -> None:
+    """Goal: `entry_order`, a limit and a target come with the signal, each of its own side.
+
+    Method: a strategy that names them, long and short; a word that is no type is left to the engine
+    to refuse.
+    """
+
+    class Kinds(BothWays):
+        hyperparameters: ClassVar[dict[str, Any]] = {"entry_order": "stop_limit"}
+
+        def limit_price(self, bar: Candle) -> Decimal | None:
+            return bar.high + 1
+
+        def target_price(self, bar: Candle) -> Decimal | None:
+            return bar.high + 2
+
+        def short_limit_price(self, bar: Candle) -> Decimal | None:
+            return bar.low - 1
+
+    order = OrderType.STOP_LIMIT
+    wanted = LONG_AT_11._replace(order=order, limit=Decimal(12), target=Decimal(13))
+    assert Kinds("X").signal(GREEN, warm()) == wanted
+    assert Kinds("X").signal(RED, warm()) == SHORT_AT_9._replace(order=order, limit=Decimal(8))
+    market = Kinds("X", entry_order="market").signal(GREEN, warm())
+    assert isinstance(market, Signal)
+    assert market.order is OrderType.MARKET
+    odd = Kinds("X", entry_order="stap").signal(GREEN, warm())
+    assert isinstance(odd, Signal)
+    assert str(odd.order) == "stap"
 
 
 def test_the_least_strategy() -> None:
