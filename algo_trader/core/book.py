@@ -15,7 +15,14 @@ from decimal import Decimal
 from algo_trader.core import events as ev
 from algo_trader.core.errors import CoreError
 from algo_trader.core.holding import Holding
-from algo_trader.core.orders import RETRY_AFTER_S, Order, OrderState, advance, is_echo
+from algo_trader.core.orders import (
+    RETRY_AFTER_S,
+    Order,
+    OrderState,
+    advance,
+    is_echo,
+    share_fill,
+)
 from algo_trader.core.pnl import Trade, round_trip
 from algo_trader.core.types import (
     ZERO,
@@ -55,7 +62,8 @@ class Book:
     """All holdings and orders of one account.
 
     `active` are the holdings with shares or live orders, `positions` how many have shares,
-    `resting` how many live entries there are, `cost` the signed entry value of all shares held.
+    `resting` how many live entries there are, `targets` how many positions have a wanted profit,
+    `cost` is the signed entry value of all shares held.
     """
 
     def __init__(self) -> None:
@@ -66,6 +74,7 @@ class Book:
         self.active: dict[tuple[str, Symbol], Holding] = {}
         self.positions = 0
         self.resting = 0
+        self.targets = 0
         self.cost: Decimal = ZERO
         self.halted: str | None = None
         self.session: date | None = None
@@ -173,13 +182,12 @@ class Book:
                 raise CoreError(f"{holding.symbol} already has a resting entry")
             holding.entry = order
             self.resting += 1
-        elif fact.role is Role.STOP:
-            holding.stops.append(order)
         else:
-            holding.exits.append(order)
+            _reducing(holding, fact.role).append(order)
         self.orders[order_id] = order
         key = (fact.decision, fact.role)
-        self._numbers[key] = self._numbers.get(key, 0) + 1
+        # A pair shares its number, so one of its roles may skip some.
+        self._numbers[key] = max(self._numbers.get(key, 0) + 1, _number_in(order_id))
         self.active[(fact.strategy, fact.request.symbol)] = holding
 
     def _order_moved(self, fact: ev.OrderFact) -> None:
@@ -206,13 +214,13 @@ class Book:
                 holding.is_remnant = order.qty_open > 0
             elif expired:
                 holding.quiet_until = min(at, order.expires_at or at)
-        elif order.role is Role.STOP:
-            holding.stops.remove(order)
         else:
-            holding.exits.remove(order)
+            _reducing(holding, order.role).remove(order)
         is_refused = order.state is OrderState.REJECTED
         is_unsent = order.state is OrderState.SUBMIT_FAILED and not order.is_unknown
-        if (is_refused or is_unsent) and order.role is not Role.ENTRY and holding.qty:
+        if is_refused and order.pair is not None and order.replaces is None and holding.qty:
+            holding.is_pair_refused = True  # A stop by itself may be taken: it is sent at once.
+        elif (is_refused or is_unsent) and order.role is not Role.ENTRY and holding.qty:
             holding.retry_at = at + RETRY_AFTER_S
             if is_refused and not holding.stops:
                 holding.refusals += 1
@@ -225,10 +233,8 @@ class Book:
         if order.role is Role.ENTRY:
             holding.late.append(order)
             self.resting += 1
-        elif order.role is Role.STOP:
-            holding.stops.append(order)
         else:
-            holding.exits.append(order)
+            _reducing(holding, order.role).append(order)
         self.active[key] = holding
 
     def _order_filled(self, fact: ev.OrderFilled) -> None:
@@ -237,6 +243,8 @@ class Book:
             return
         holding = self.holdings[(order.strategy, order.request.symbol)]
         self._order_moved(fact)
+        if order.pair is not None:
+            self._share(holding, order, fact)
         buys = order.request.action is Action.BUY
         value = fact.qty * fact.price
         self.cash += (-value if buys else value) - fact.commission
@@ -248,12 +256,21 @@ class Book:
             if order.role is Role.ENTRY:
                 self._open(holding, order, own, fact)
             else:
-                is_stop = order.role is Role.STOP
-                reason = ExitReason.STOP_LOSS if is_stop else holding.exit_reason
+                reason = _REASONS.get(order.role, holding.exit_reason)
                 self._close(holding, own, fact, reason or ExitReason.STRATEGY)
         if own < fact.qty:
             self._book_stray(order, fact.qty - own, fact, ZERO if own else fact.commission)
         self._keep_active(holding)
+
+    def _share(self, holding: Holding, order: Order, fact: ev.OrderFilled) -> None:
+        """What an exit fills is taken from the live ones it is paired with."""
+        for other in (*holding.stops, *holding.targets):
+            if order.order_id == other.pair or (
+                order.pair == other.order_id and order.role is Role.STOP
+            ):
+                share_fill(other, fact.qty)
+                if not other.is_live:
+                    self._retire(other, fact.at)
 
     def _book_stray(
         self, order: Order, qty: Decimal, fact: ev.OrderFilled, commission: Decimal
@@ -338,6 +355,8 @@ class Book:
             exit_at=fact.at,
             reason=reason,
         )
+        if holding.target_price is not None:
+            self.targets -= 1
         self.trades_today.append(trade)
         self.realized_today += trade.pnl
         if trade.pnl < ZERO:
@@ -350,7 +369,9 @@ class Book:
         self._held(fact).stop_price = fact.price
 
     def _target_set(self, fact: ev.TargetSet) -> None:
-        self._held(fact).target_price = fact.price
+        holding = self._held(fact)
+        self.targets += holding.target_price is None
+        holding.target_price = fact.price
 
     def _exit_decided(self, fact: ev.ExitDecided) -> None:
         self._held(fact).exit_reason = fact.reason
@@ -372,6 +393,23 @@ class Book:
 
     def _resumed(self, fact: ev.Resumed) -> None:
         self.halted = None
+
+
+_REASONS = {Role.STOP: ExitReason.STOP_LOSS, Role.TARGET: ExitReason.TARGET}
+"""Why a position is closed by an order of this role; the others carry out a decided exit."""
+
+
+def _reducing(holding: Holding, role: Role) -> list[Order]:
+    """The live orders of that role, which is not an entry's."""
+    if role is Role.STOP:
+        return holding.stops
+    return holding.targets if role is Role.TARGET else holding.exits
+
+
+def _number_in(order_id: ClientOrderId) -> int:
+    """The number at the end of an order's id, 0 if it has none."""
+    tail = order_id.rpartition("-")[2]
+    return int(tail) if tail.isdecimal() else 0
 
 
 def _nothing(fact: ev.Fact) -> None:

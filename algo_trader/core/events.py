@@ -121,7 +121,7 @@ class SignalDecided(Fact):
 @message
 class OrderIntended(Fact):
     """An order we want. `stop_loss` and `target` are the planned exits of an entry, `replaces` the
-    stop that is moved.
+    stop that is moved, `pair` the other exit over the same shares: one cancels the other.
     """
 
     decision: DecisionId
@@ -133,6 +133,7 @@ class OrderIntended(Fact):
     stop_loss: Decimal | None = None
     replaces: ClientOrderId | None = None
     target: Decimal | None = None
+    pair: ClientOrderId | None = None
 
 
 @message
@@ -353,6 +354,15 @@ class Submit(NamedTuple):
     request: OrderRequest
 
 
+class SubmitPair(NamedTuple):
+    """Send a protective stop and a limit order that takes the profit, over the same shares: what
+    one of them fills the other loses, and the end of one ends the other.
+    """
+
+    stop: OrderRequest
+    target: OrderRequest
+
+
 class Cancel(NamedTuple):
     """Ask the broker to cancel the rest of an order."""
 
@@ -366,4 +376,13 @@ class Replace(NamedTuple):
     request: OrderRequest
 
 
-Command: TypeAlias = Submit | Cancel | Replace
+Command: TypeAlias = Submit | SubmitPair | Cancel | Replace
+
+
+def placed_by(command: Command) -> tuple[OrderRequest, ...]:
+    """The orders that a command asks for, a pair's target first."""
+    if isinstance(command, Cancel):
+        return ()
+    if isinstance(command, SubmitPair):
+        return (command.target, command.stop)
+    return (command.request,)

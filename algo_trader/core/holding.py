@@ -27,7 +27,8 @@ class Holding:
     `quiet_until` ends the life of the last expired entry; `is_remnant` says that the entry was
     canceled after only a part of it had filled; `late` holds entries that appeared at the broker
     after we gave up on them; `refusals` counts reducing orders the broker refused while no stop was
-    working.
+    working; `targets` take the profit, each in a pair with a stop; `is_pair_refused` says that the
+    broker would not have such a pair.
     """
 
     __slots__ = (
@@ -41,6 +42,7 @@ class Holding:
         "exit_reason",
         "exit_value",
         "exits",
+        "is_pair_refused",
         "is_remnant",
         "late",
         "opened_at",
@@ -55,6 +57,7 @@ class Holding:
         "strategy",
         "symbol",
         "target_price",
+        "targets",
     )
 
     def __init__(self, strategy: str, symbol: Symbol) -> None:
@@ -64,6 +67,7 @@ class Holding:
         self.late: list[Order] = []
         self.stops: list[Order] = []
         self.exits: list[Order] = []
+        self.targets: list[Order] = []
         self.quiet_until: Instant = 0
         self.side = Side.LONG
         self.decision = DecisionId("")
@@ -84,13 +88,16 @@ class Holding:
         self.target_price: Decimal | None = None
         self.exit_reason: ExitReason | None = None
         self.is_remnant = False
+        self.is_pair_refused = False
         self.refusals = 0
         self.retry_at: Instant = 0
 
     @property
     def is_active(self) -> bool:
         """Whether there is a position or any live order."""
-        return bool(self.qty or self.entry or self.stops or self.exits or self.late)
+        return bool(
+            self.qty or self.entry or self.stops or self.exits or self.late or self.targets
+        )
 
     @property
     def avg_entry_price(self) -> Decimal:

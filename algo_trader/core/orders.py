@@ -146,7 +146,8 @@ class Order:
     `is_live` says whether it may still fill, as far as we know; `is_unknown` that an answer is
     missing; `ended` how its time at the broker was ended, even if a fill came after; `fills` are
     the spans of cumulative quantity that were counted; `cancel_after` is when a refused cancel may
-    be asked for again; `sends` how often its request has left.
+    be asked for again; `sends` how often its request has left; `pair_filled` are the shares that
+    the other exit of its pair has taken from it.
     """
 
     __slots__ = (
@@ -161,6 +162,8 @@ class Order:
         "is_live",
         "is_unknown",
         "last_error",
+        "pair",
+        "pair_filled",
         "placed_at",
         "qty_filled",
         "replaced_by",
@@ -186,6 +189,8 @@ class Order:
         self.stop_loss: Decimal | None = intended.stop_loss
         self.target: Decimal | None = intended.target
         self.replaces: ClientOrderId | None = intended.replaces
+        self.pair: ClientOrderId | None = intended.pair
+        self.pair_filled: Decimal = ZERO
         self.replaced_by: ClientOrderId | None = None
         self.state: OrderState = S.PENDING_SUBMIT
         self.broker_id: BrokerOrderId | None = None
@@ -207,8 +212,8 @@ class Order:
 
     @property
     def qty_open(self) -> Decimal:
-        """Shares not yet filled."""
-        return self.request.qty - self.qty_filled
+        """Shares not yet filled, by itself or by the other exit of its pair."""
+        return self.request.qty - self.qty_filled - self.pair_filled
 
     @property
     def avg_fill_price(self) -> Decimal | None:
@@ -219,7 +224,7 @@ class Order:
 def next_state(order: Order, fact: OrderFact) -> OrderState:
     """The state `fact` leads to, by the table; raises IllegalTransition where it has no row."""
     key: type = type(fact)
-    if isinstance(fact, OrderFilled) and order.qty_filled + fact.qty < order.request.qty:
+    if isinstance(fact, OrderFilled) and fact.qty < order.qty_open:
         key = PartialFill
     try:
         return TRANSITIONS[order.state][key]
@@ -296,6 +301,17 @@ def advance(order: Order, fact: OrderFact) -> Order:
         case OrderRefused():
             order.last_error = fact.message
     return order
+
+
+def share_fill(order: Order, qty: Decimal) -> None:
+    """The other exit of its pair has filled `qty` shares: they are no longer this order's.
+
+    The rest of an order that has begun to fill may have been these very shares.
+    """
+    order.pair_filled += qty
+    if order.state is S.PARTIALLY_FILLED and order.qty_open <= ZERO:
+        order.state = S.FILLED
+        order.is_live = False
 
 
 def _is_counted(order: Order, fact: OrderFilled) -> bool:

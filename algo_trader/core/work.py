@@ -11,19 +11,23 @@ get the same answer. The rules, in the order they are applied:
   a close at market, but never for shares that no strategy of ours asked for;
 * every filled share is covered: one stop over the whole position at the wanted price. It is placed
   once the entry's remainder is gone (brokers refuse an opposite stop while an entry rests). Fewer
-  than MIN_PROTECTED shares left of a partly filled entry are closed at market instead.
+  than MIN_PROTECTED shares left of a partly filled entry are closed at market instead;
+* where a profit is to be taken, the stop comes as a pair with a limit order over the same shares.
+  A broker that refuses the pair gets the stop alone. A pair cannot change its size: it is canceled
+  as a whole, and nothing takes its place before both ends are proven.
 
 Beside what is to be done there is what is to be asked (`unanswered`): an order whose request or
 cancel has no answer is looked up at the broker by its id, and so is one that does not let itself be
-canceled, or whose replacement works: it may have ended unheard. One that has ended is still asked
-about if its acknowledgement or one of its executions never came. What follows from the broker's
-word that it has no such order is `missing`: an entry is given up, a reducing order that is still
-wanted is sent again under the same id, and an order it had accepted is a contradiction that only an
-operator can settle.
+canceled, or whose replacement works, or whose pair has ended: it may have ended unheard. One that
+has ended is still asked about if its acknowledgement or one of its executions never came. What
+follows from the broker's word that it has no such order is `missing`: an entry is given up, a
+reducing order that is still wanted is sent again under the same id, and an order it had accepted is
+a contradiction that only an operator can settle.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple, TypeAlias
 
@@ -57,6 +61,15 @@ class PlaceStop(NamedTuple):
     price: Decimal
 
 
+class PlacePair(NamedTuple):
+    """Cover the position with a new stop, and take the profit at `target`, whichever comes first.
+    """
+
+    qty: Decimal
+    price: Decimal
+    target: Decimal
+
+
 class MoveStop(NamedTuple):
     """Replace the working stop by one of this size and price."""
 
@@ -72,7 +85,7 @@ class CloseOut(NamedTuple):
     reason: ExitReason
 
 
-Todo: TypeAlias = CancelOrder | PlaceStop | MoveStop | CloseOut
+Todo: TypeAlias = CancelOrder | PlaceStop | PlacePair | MoveStop | CloseOut
 
 
 def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
@@ -87,7 +100,7 @@ def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
     if not holding.qty:
         todo.extend(
             CancelOrder(order.order_id, NO_POSITION)
-            for order in (*holding.stops, *holding.exits)
+            for order in (*holding.stops, *holding.targets, *holding.exits)
             if may_cancel(order, now)
         )
     elif holding.exits or entry or holding.late or now < holding.retry_at:
@@ -125,9 +138,14 @@ def may_cancel(order: Order, now: Instant) -> bool:
 
 
 def _close(holding: Holding, reason: ExitReason, now: Instant) -> list[Todo]:
-    if holding.stops:
-        return [CancelOrder(s.order_id, EXIT) for s in holding.stops if may_cancel(s, now)]
+    covers = (*holding.stops, *holding.targets)
+    if covers:
+        return _cancel(covers, EXIT, now)
     return [CloseOut(holding.qty, reason)]
+
+
+def _cancel(orders: Iterable[Order], reason: str, now: Instant) -> list[Todo]:
+    return [CancelOrder(order.order_id, reason) for order in orders if may_cancel(order, now)]
 
 
 def _cover(holding: Holding, now: Instant) -> list[Todo]:
@@ -135,19 +153,29 @@ def _cover(holding: Holding, now: Instant) -> list[Todo]:
     if price is None:
         return []
     if not holding.stops:
+        if holding.targets:
+            return _cancel(holding.targets, COVERED, now)  # They hold the shares a stop needs.
         if holding.qty < MIN_PROTECTED and holding.is_remnant:
             return [CloseOut(holding.qty, ExitReason.STRATEGY)]
+        target = holding.target_price
+        if target is not None and not holding.is_pair_refused:
+            return [PlacePair(holding.qty, price, target)]
         return [PlaceStop(holding.qty, price)]
     stop = holding.stops[0]
-    if any(s.broker_id is None or s.cancel_reason for s in holding.stops):
+    if any(o.broker_id is None or o.cancel_reason for o in (*holding.stops, *holding.targets)):
         return []  # An answer is awaited.
     if any(_is_replaced(s, holding) for s in holding.stops):
         return []  # The new stop was told of before the old one's end.
     if len(holding.stops) > 1:
         # More stops than shares could open an opposite position: keep the first.
-        return [CancelOrder(s.order_id, COVERED) for s in holding.stops[1:] if may_cancel(s, now)]
+        return _cancel(holding.stops[1:], COVERED, now)
+    strays = [t for t in holding.targets if t.order_id != stop.pair]
+    if strays:
+        return _cancel(strays, COVERED, now)
     if stop.qty_filled:
         return []  # It was triggered: a market order since then, which no move could help.
+    if holding.targets and stop.qty_open != holding.qty:
+        return _cancel((stop, *holding.targets), COVERED, now)
     if stop.request.stop_price != price or stop.qty_open != holding.qty:
         return [MoveStop(stop.order_id, holding.qty, price)]
     return []
@@ -175,7 +203,13 @@ def unanswered(book: Book) -> list[Order]:
     live = [
         order
         for holding in book.in_order()
-        for order in (holding.entry, *holding.late, *holding.stops, *holding.exits)
+        for order in (
+            holding.entry,
+            *holding.late,
+            *holding.targets,
+            *holding.stops,
+            *holding.exits,
+        )
         if order is not None
         and order.state is not OrderState.PENDING_SUBMIT
         and (
@@ -183,6 +217,7 @@ def unanswered(book: Book) -> list[Order]:
             or order.cancel_reason is not None
             or order.cancel_after
             or _is_replaced(order, holding)
+            or _is_widowed(order, holding)
             or _has_gap(order)
         )
     ]
@@ -195,6 +230,15 @@ def unanswered(book: Book) -> list[Order]:
 
 
 _ENDED_THERE = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED})
+
+
+def _is_widowed(order: Order, holding: Holding) -> bool:
+    """Whether the other exit of its pair has ended, as far as we know."""
+    if order.pair is None:
+        return False
+    if order.role is Role.STOP:
+        return all(order.pair != other.order_id for other in holding.targets)
+    return all(order.order_id != other.pair for other in holding.stops)
 
 
 def _has_gap(order: Order) -> bool:
@@ -215,9 +259,22 @@ def missing(book: Book, order: Order) -> Missing:
     if order.broker_id is not None or order.fills:
         return Missing.CONTRADICTION
     holding = book.holding(order.strategy, order.request.symbol)
-    if order.cancel_reason is not None or not _is_still_wanted(order, holding):
+    other = _unanswered_other(book, order)
+    if order.role is Role.STOP and other is not None:
+        return Missing.NOTHING  # They were sent as one: what is found of the other decides.
+    if order.role is Role.TARGET and other is None:
+        return Missing.GIVE_UP
+    if order.cancel_reason is not None or not _is_still_wanted(book, order, holding):
         return Missing.GIVE_UP
     return Missing.SEND_AGAIN
+
+
+def _unanswered_other(book: Book, order: Order) -> Order | None:
+    """The other exit of the pair that was sent with this one, while it has no answer either."""
+    other = None if order.pair is None else book.orders.get(order.pair)
+    if other is None or other.pair != order.order_id:  # It belongs to a stop before this one.
+        return None
+    return other if other.is_live and other.broker_id is None and not other.fills else None
 
 
 def may_repeat(book: Book, order: Order) -> bool:
@@ -225,10 +282,14 @@ def may_repeat(book: Book, order: Order) -> bool:
     return order.role is not Role.ENTRY and missing(book, order) is Missing.SEND_AGAIN
 
 
-def _is_still_wanted(order: Order, holding: Holding) -> bool:
+def _is_still_wanted(book: Book, order: Order, holding: Holding) -> bool:
     """Whether a reducing order is what would be placed now; an entry never is, it is too late."""
-    if order.role is Role.ENTRY or order.request.qty != holding.qty:
+    if order.role is Role.ENTRY or order.qty_open != holding.qty:
         return False
     if order.role is Role.EXIT:
         return True
+    if order.role is Role.TARGET:
+        other = None if order.pair is None else book.orders.get(order.pair)
+        is_stop_wanted = other is not None and _is_still_wanted(book, other, holding)
+        return is_stop_wanted and order.request.limit_price == holding.target_price
     return holding.exit_reason is None and order.request.stop_price == holding.stop_price

@@ -104,6 +104,8 @@ def _filled(book: Book, order: Order, fact: OrderFilled) -> Event:
         return {"type": "ENTRY_FILLED", **event}
     if order.role is Role.STOP:
         return {"type": "STOPPED_OUT", **event}
+    if order.role is Role.TARGET:
+        return {"type": "EXIT_TARGET", **event}
     reason = book.holdings[_key(order)].exit_reason
     return {"type": f"EXIT_{(reason or 'strategy').upper()}", **event}
 

@@ -39,6 +39,7 @@ from algo_trader.engine.hands import NOTHING, Hands, Step
 from algo_trader.engine.judge import SESSION_CUTOFF, Judge
 from algo_trader.engine.lane import Lane
 from algo_trader.engine.listener import Listener
+from algo_trader.engine.protect import reached_targets
 from algo_trader.risk.limits import RiskLimits
 from algo_trader.risk.rules import RiskView
 
@@ -177,6 +178,8 @@ class Engine:
             floor = self._breakers.floor
             if floor is None or worth.is_nan() or book.realized_today + worth - book.cost <= floor:
                 self._breakers.check_daily_loss(start)
+            if book.targets:
+                self._take_profits(start + MINUTE)
         elif self.listener.pnl_moved:
             self.listener.pnl_moved = False
             self.equity_marked = book.cash
@@ -210,7 +213,7 @@ class Engine:
             if candle.end > holding.opened_at and holding.exit_reason is None:
                 self.judge.manage(lane, candle, indicators, self.now)
         elif candle.start >= holding.quiet_until and not (
-            holding.entry or holding.stops or holding.exits or holding.late
+            holding.entry or holding.stops or holding.exits or holding.late or holding.targets
         ):
             try:
                 found = lane.strategy.signal(candle, indicators)
@@ -338,6 +341,12 @@ class Engine:
                 self._alarm_at = now
         if now >= self._closes_at + self._close_wait_s:
             self._close_windows()
+
+    def _take_profits(self, now: Instant) -> None:
+        """Targets that no order at the broker stands for are ours to keep."""
+        for holding in reached_targets(self.book, self.marks):
+            self.hands.exit(holding, ExitReason.TARGET, now)
+            self.hands.settle(holding, now)
 
     def _end_what_stayed_overnight(self, session: Session) -> None:
         """A position that no flatten time ended, because we or the broker were away, ends now."""

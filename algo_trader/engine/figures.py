@@ -61,7 +61,9 @@ def risk_view(book: Book, marks: Marks, symbol: Symbol, *, is_ready: bool) -> Ri
             if order is not None:
                 buying_power -= order.qty_open * _price_of(order, marks)
         if holding.symbol == symbol:
-            orders = (entry, *holding.late, *holding.stops, *holding.exits)
+            orders = (
+                entry, *holding.late, *holding.stops, *holding.targets, *holding.exits
+            )  # fmt: skip
             is_unknown = is_unknown or any(order.is_unknown for order in orders if order)
     return RiskView(
         halted=book.halted is not None,

@@ -17,7 +17,7 @@ from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order
 from algo_trader.core.types import ExitReason, Instant, Role, Symbol
 from algo_trader.engine.decisions import Event, event_of
-from algo_trader.engine.protect import close_order, stop_order
+from algo_trader.engine.protect import close_order, pair_orders, stop_order
 
 Note: TypeAlias = Callable[[tuple[str, Symbol], Event], None]
 
@@ -70,10 +70,16 @@ class Hands:
                     self.exit(holding, todo.reason, now)
                 number = self._book.next_number(holding.decision, Role.EXIT)
                 self.send(close_order(holding, todo.qty, now, number))
+            elif isinstance(todo, work.PlacePair):
+                next_number = self._book.next_number
+                decision = holding.decision
+                number = max(next_number(decision, Role.STOP), next_number(decision, Role.TARGET))
+                self._send_pair(*pair_orders(holding, *todo, now, number))
             else:
                 number = self._book.next_number(holding.decision, Role.STOP)
                 moved = todo.order_id if isinstance(todo, work.MoveStop) else None
-                self.send(stop_order(holding, todo.qty, todo.price, now, number, moved))
+                pair = None if moved is None else self._book.order(moved).pair
+                self.send(stop_order(holding, todo.qty, todo.price, now, number, moved, pair))
 
     def exit(self, holding: Holding, reason: ExitReason, now: Instant) -> None:
         """Decide that a position is to be closed."""
@@ -96,9 +102,25 @@ class Hands:
         else:
             self._commands.append(ev.Replace(intended.replaces, request))
 
+    def _send_pair(self, stop: ev.OrderIntended, target: ev.OrderIntended) -> None:
+        """Both are recorded, the target first: whatever is told of both is told in that order."""
+        for intended in (target, stop):
+            self.record(intended)
+        for intended in (target, stop):
+            order_id = intended.request.order_id
+            self.record(ev.OrderSubmitting(at=intended.at, order_id=order_id))
+        self._commands.append(ev.SubmitPair(stop.request, target.request))
+
     def send_again(self, order: Order, now: Instant) -> None:
-        """A reducing order that the broker proved not to have leaves once more, under its id."""
+        """A reducing order that the broker proved not to have leaves once more, under its id; a
+        target together with its stop.
+        """
         self.record(ev.OrderSubmitting(at=now, order_id=order.order_id))
+        if order.role is Role.TARGET and order.pair is not None:
+            stop = self._book.order(order.pair)
+            self.record(ev.OrderSubmitting(at=now, order_id=stop.order_id))
+            self._commands.append(ev.SubmitPair(stop.request, order.request))
+            return
         old = None if order.replaces is None else self._book.orders.get(order.replaces)
         if old is not None and old.is_live:
             self._commands.append(ev.Replace(old.order_id, order.request))

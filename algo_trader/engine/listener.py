@@ -107,6 +107,15 @@ class Listener:
                             price=order.stop_loss,
                         )
                     )
+                    if order.target is not None:
+                        self._hands.record(
+                            ev.TargetSet(
+                                at=report.at,
+                                strategy=order.strategy,
+                                symbol=order.request.symbol,
+                                price=order.target,
+                            )
+                        )
             elif was_held and not holding.qty:
                 self._breakers.check_streak(report.at)
         elif isinstance(report, ev.OrderRefused | ev.CancelRefused | ev.CancelUnanswered):

@@ -65,7 +65,7 @@ KINDS: dict[str, type[ev.Fact]] = {
 
 LATER: dict[type[ev.Fact], dict[str, Any]] = {
     ev.SignalDecided: {"order": OrderType.STOP, "entry_limit": None, "target": None},
-    ev.OrderIntended: {"target": None},
+    ev.OrderIntended: {"target": None, "pair": None},
 }
 """Fields that version 1 did not have, with their defaults."""
 

@@ -363,7 +363,10 @@ class Daemon:
     def _is_foreign_cancel(self, fact: ev.OrderCanceled) -> bool:
         """Somebody at the broker's own screen has taken away a stop or an exit."""
         order = self.engine.book.orders.get(fact.order_id)
-        return order is not None and order.role is not Role.ENTRY and order.cancel_reason is None
+        if order is None or order.role is Role.ENTRY or order.cancel_reason is not None:
+            return False
+        other = None if order.pair is None else self.engine.book.orders.get(order.pair)
+        return other is None or other.is_live  # Else it went with the other exit of its pair.
 
     async def _settles(self, timeout_s: float) -> bool:
         try:

@@ -243,10 +243,10 @@ class Pump:
         if any(order_id in self._in_flight or order_id in waiting for order_id in ids):
             self._behind.append(command)
             return
-        if isinstance(command, ev.Submit):
+        if isinstance(command, ev.Submit | ev.SubmitPair):
             self.decision_s.append(time.perf_counter() - self._decided_at)
-        if not isinstance(command, ev.Cancel):
-            self._lookups.begin_anew(command.request.order_id)
+        for request in ev.placed_by(command):
+            self._lookups.begin_anew(request.order_id)
         self._start(ids, partial(self._carry_out, command))
 
     def _start(self, ids: Sequence[ClientOrderId], ask: Ask) -> None:
@@ -284,28 +284,25 @@ class Pump:
             return Reports(self._not_sent(command, str(error)))
         except TimeoutError:
             detail = f"no answer within {self.terms.command_timeout_s:g} s"
-            return Reports((_unanswered(command, now, detail),))
+            return Reports(_unanswered(command, now, detail))
         except BrokerError as error:
-            return Reports((_unanswered(command, now, str(error)),))
+            return Reports(_unanswered(command, now, str(error)))
         except AlgoTraderError:
             raise  # Storage or a broken invariant of our own: no word about the order.
         except Exception as error:  # noqa: BLE001 - after a send, any other error is silence.
             detail = f"{type(error).__name__}: {error}"
-            return Reports((_unanswered(command, now, detail),))
+            return Reports(_unanswered(command, now, detail))
 
     def _not_sent(self, command: ev.Command, detail: str) -> Sequence[ev.Report]:
         """Nothing left: the order is given up, and what is still wanted is placed anew. Unless it
         had left before: that one may have arrived.
         """
         now = self.engine.now
-        if isinstance(command, ev.Cancel):
-            return (_unanswered(command, now, detail),)
-        order = self.engine.book.order(command.request.order_id)
-        if order.sends > 1 or order.is_unknown:
-            return (_unanswered(command, now, detail),)
-        return (
-            ev.OrderAbandoned(at=now, order_id=order.order_id, reason=f"not sent: {detail}"),
-        )
+        orders = [self.engine.book.order(each.order_id) for each in ev.placed_by(command)]
+        if not orders or any(order.sends > 1 or order.is_unknown for order in orders):
+            return _unanswered(command, now, detail)
+        reason = f"not sent: {detail}"
+        return [ev.OrderAbandoned(at=now, order_id=o.order_id, reason=reason) for o in orders]
 
     # -- what has no answer --
 
@@ -349,10 +346,15 @@ def _orders_of(command: ev.Command) -> tuple[ClientOrderId, ...]:
         return (command.request.order_id,)
     if isinstance(command, ev.Cancel):
         return (command.order_id,)
+    if isinstance(command, ev.SubmitPair):
+        return (command.target.order_id, command.stop.order_id)
     return (command.order_id, command.request.order_id)
 
 
-def _unanswered(command: ev.Command, now: int, detail: str) -> ev.Report:
+def _unanswered(command: ev.Command, now: int, detail: str) -> Sequence[ev.Report]:
     if isinstance(command, ev.Cancel):
-        return ev.CancelUnanswered(at=now, order_id=command.order_id, detail=detail)
-    return ev.OutcomeUnknown(at=now, order_id=command.request.order_id, detail=detail)
+        return (ev.CancelUnanswered(at=now, order_id=command.order_id, detail=detail),)
+    return [
+        ev.OutcomeUnknown(at=now, order_id=request.order_id, detail=detail)
+        for request in ev.placed_by(command)
+    ]

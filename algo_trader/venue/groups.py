@@ -164,6 +164,13 @@ class Groups:
             self.members[member.order_id] = made
         return made
 
+    def restore(self, profit_id: ClientOrderId | None, stop_id: ClientOrderId | None) -> None:
+        """An OCO group of which these members are open, as another venue had it."""
+        group = Group(OrderGroup(GroupKind.OCO))
+        group.profit_id, group.stop_id = profit_id, stop_id
+        for order_id in group.open_ids:
+            self.members[order_id] = group
+
     def of(self, order_id: ClientOrderId) -> Group | None:
         """The group the order is an open member of."""
         return self.members.get(order_id)

@@ -61,7 +61,8 @@ class VenueState(NamedTuple):
 
     `resting` are in order of acceptance and `finished` tells how every other order ended.
     `matching` is the symbol whose bar was matched once and waits for the second time, and
-    `price_in_bar` the last price of that match.
+    `price_in_bar` the last price of that match. `pairs` are the OCO groups: the ids of the
+    take-profit and the stop of each, None for one that has ended.
     """
 
     account: Account
@@ -71,3 +72,4 @@ class VenueState(NamedTuple):
     last_bar: Mapping[Symbol, Bar]
     matching: Symbol | None = None
     price_in_bar: Decimal = ZERO
+    pairs: Sequence[tuple[ClientOrderId | None, ClientOrderId | None]] = ()

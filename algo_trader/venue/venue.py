@@ -27,6 +27,7 @@ from algo_trader.core.events import (
     OrderRequest,
     Replace,
     Report,
+    SubmitPair,
 )
 from algo_trader.core.types import (
     ZERO,
@@ -43,7 +44,7 @@ from algo_trader.venue.account import Account
 from algo_trader.venue.admission import Admission
 from algo_trader.venue.books import Books, reduces
 from algo_trader.venue.costs import Costs
-from algo_trader.venue.groups import Group, OrderGroup
+from algo_trader.venue.groups import Group, GroupKind, OrderGroup
 from algo_trader.venue.pricing import at_once_price, entry_bar_price, resting_price
 from algo_trader.venue.resting import RestingOrder, VenueState
 from algo_trader.venue.rules import VenueRules
@@ -76,6 +77,8 @@ class Venue:
         books.last_bar.update(state.last_bar)
         for order in state.resting:
             books.keep(order)
+        for profit_id, stop_id in state.pairs:
+            books.groups.restore(profit_id, stop_id)
         books.finished.update(state.finished)
         books.count = state.order_count
         self.price_in_bar = state.price_in_bar
@@ -110,6 +113,8 @@ class Venue:
             return self.cancel(command.order_id, now)
         if isinstance(command, Replace):
             return self.replace(command.order_id, command.request, now)
+        if isinstance(command, SubmitPair):
+            return self._submit_pair(command, now)
         return self.submit(command.request, now)
 
     def submit(self, request: OrderRequest, now: Instant) -> Sequence[Report]:
@@ -132,6 +137,18 @@ class Venue:
         if group.entry is not None:
             return self._begin(group.entry, now)
         return [_accepted(self.books.add(leg), now) for leg in group.legs]
+
+    def _submit_pair(self, command: SubmitPair, now: Instant) -> Sequence[Report]:
+        """An OCO group; its refusal is told of both, the target first."""
+        stop, target = command
+        group = OrderGroup(GroupKind.OCO, take_profit=target, stop_loss=stop)
+        reports = self.submit_group(group, now)
+        refused = reports[0]
+        if isinstance(refused, OrderRefused):
+            code, message = refused.code, refused.message
+            both = (target.order_id, stop.order_id)
+            return [OrderRefused(at=now, order_id=i, code=code, message=message) for i in both]
+        return reports
 
     def cancel(self, order_id: ClientOrderId, now: Instant) -> Sequence[Report]:
         """Cancel what is left of an order, and of its group; refused when it is not open."""
@@ -175,6 +192,10 @@ class Venue:
     def resting_order(self, order_id: ClientOrderId) -> RestingOrder | None:
         """The order of that id while it rests."""
         return self.books.by_id.get(order_id)
+
+    def group_of(self, order_id: ClientOrderId) -> Group | None:
+        """The group the order is an open member of."""
+        return self.books.groups.of(order_id)
 
     @property
     def buying_power(self) -> Decimal:

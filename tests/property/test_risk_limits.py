@@ -56,6 +56,7 @@ from algo_trader.strategies.base import (
     Signal,
 )
 from algo_trader.venue.costs import Costs, FeeSchedule, SecRate, TafRate
+from algo_trader.venue.groups import OrderGroup
 from algo_trader.venue.rules import VenueRules
 from algo_trader.venue.venue import Venue
 
@@ -79,6 +80,8 @@ class Plan:
     shorts: bool = False
     kinds: bool = False
     """Whether entries are of every type."""
+    targets: bool = False
+    """Whether entries have a target."""
 
 
 class Dice(Strategy):
@@ -125,6 +128,10 @@ class Dice(Strategy):
             away = Decimal(chance.choice((-300, -50, 0, 1, 50, 333))).scaleb(-4)
             limit = signal.entry + away if kind is OrderType.STOP_LIMIT else None
             signal = signal._replace(order=kind, limit=limit)
+        if self._plan.targets and chance.random() < 0.8:
+            away = Decimal(chance.choice((-5, 1, 5, 20, 100))).scaleb(-2)
+            is_long = signal.side is Side.LONG
+            signal = signal._replace(target=signal.entry + (away if is_long else -away))
         return signal
 
     def manage(self, candle: Candle, position: Position, indicators: IndicatorSet) -> Management:
@@ -186,6 +193,7 @@ class Shares:
         self.entry_value = self.entry_qty = Fraction(0)
         self.change = Fraction(0)
         self.stop: Decimal | None = None
+        self.target: Decimal | None = None
         self.exit_decided = False
         self.is_sold_off = False
 
@@ -203,6 +211,8 @@ class Ledger:
         self.shares = {symbol: Shares() for symbol in SYMBOLS}
         self.orders: dict[ClientOrderId, ev.OrderIntended] = {}
         self.filled: Counter[ClientOrderId] = Counter()
+        self.shared: Counter[ClientOrderId] = Counter()
+        """Shares that the other exit of a pair has filled."""
         self.live: set[ClientOrderId] = set()
         self.sent: set[ClientOrderId] = set()
         self.tripped: set[str] = set()
@@ -218,7 +228,8 @@ class Ledger:
         return [o for o in found if o.role is role and symbol in (None, o.request.symbol)]
 
     def open_qty(self, order: ev.OrderIntended) -> int:
-        return int(order.request.qty) - self.filled[order.request.order_id]
+        order_id = order.request.order_id
+        return int(order.request.qty) - self.filled[order_id] - self.shared[order_id]
 
     def take(self, fact: ev.Fact) -> None:
         match fact:
@@ -237,18 +248,25 @@ class Ledger:
                 self._fill(fact)
             case ev.OrderRefused():
                 self.live.discard(fact.order_id)
-                if self.orders[fact.order_id].role is not Role.ENTRY:
-                    self.refused_at[self.orders[fact.order_id].request.symbol] = fact.at
+                refused = self.orders[fact.order_id]
+                is_pair = refused.pair is not None and refused.replaces is None
+                if refused.role is not Role.ENTRY and not is_pair:
+                    self.refused_at[refused.request.symbol] = fact.at
             case ev.OrderCanceled() | ev.OrderExpired() | ev.OrderReplaced():
                 self.live.discard(fact.order_id)
             case ev.StopSet():
                 self.shares[fact.symbol].stop = fact.price
+            case ev.TargetSet():
+                self.shares[fact.symbol].target = fact.price
             case ev.ExitDecided():
                 self.shares[fact.symbol].exit_decided = True
             case ev.LimitTripped():
                 assert fact.rule not in self.tripped
                 self.tripped.add(fact.rule)
-            case ev.Discrepancy() | ev.CancelRefused() | ev.OutcomeUnknown():
+            case ev.CancelRefused():
+                # One exit of a pair went with the other, and was asked to go as well.
+                assert self.orders[fact.order_id].pair is not None
+            case ev.Discrepancy() | ev.OutcomeUnknown():
                 raise AssertionError(f"the venue answers at once and for certain: {fact}")
 
     def _fill(self, fact: ev.OrderFilled) -> None:
@@ -261,6 +279,12 @@ class Ledger:
         self.filled[fact.order_id] += int(fact.qty)
         self.fills[order.request.symbol, fact.at, order.role is Role.ENTRY] += 1
         assert self.filled[fact.order_id] == fact.cum_qty <= order.request.qty
+        for key in tuple(self.live):
+            other = self.orders[key]
+            if fact.order_id == other.pair or (key == order.pair and order.role is Role.STOP):
+                self.shared[key] += int(fact.qty)
+                if self.filled[key] and not self.open_qty(other):
+                    self.live.discard(key)
         if self.open_qty(order) == 0:
             self.live.discard(fact.order_id)
         mine.signed += Fraction(fact.qty) if buys else -Fraction(fact.qty)
@@ -473,11 +497,17 @@ class Auditor:
         ledger, venue = self.ledger, self.venue
         assert venue is not None
         action = closing_action(Side.LONG if mine.signed > 0 else Side.SHORT)
-        stops = [
-            order
-            for order in venue.resting.get(symbol, [])
-            if order.request.stop_price is not None and order.request.action is action
-        ]
+        closing = [o for o in venue.resting.get(symbol, []) if o.request.action is action]
+        stops = [order for order in closing if order.request.stop_price is not None]
+        targets = [order for order in closing if order.request.type is OrderType.LIMIT]
+        for target in targets:
+            # Every target shares its shares with the one stop, in a group that ends as one.
+            (stop,) = stops
+            group = venue.group_of(target.request.order_id)
+            assert group is not None
+            assert group is venue.group_of(stop.request.order_id)
+            assert target.qty_open == stop.qty_open <= abs(mine.signed)
+            assert target.request.limit_price == mine.target
         covered = sum(int(order.qty_open) for order in stops)
         if mine.exit_decided:
             assert covered <= abs(mine.signed)
@@ -522,6 +552,11 @@ class WatchedVenue(Venue):
         self._auditor.audit_request(request)
         assert self._auditor.ledger.orders[request.order_id].replaces == order_id
         return super().replace(order_id, request, now)
+
+    def submit_group(self, group: OrderGroup, now: Instant) -> Sequence[ev.Report]:
+        for request in group.members:
+            self._auditor.audit_request(request)
+        return super().submit_group(group, now)
 
     def match(self, bar: Bar) -> Sequence[ev.Report]:
         if bar.start != self._minute:
@@ -593,7 +628,9 @@ def audit(plan: Plan) -> Run:
     trades = run.runner.trades
     assert [Fraction(trade.pnl) for trade in trades] == ledger.pnls
     if not (plan.rules.refuse_pct or plan.rules.refuse_stops_through_market):
-        assert not any(isinstance(fact, ev.OrderRefused) for fact in run.auditor.facts)
+        refused = [f.order_id for f in run.auditor.facts if isinstance(f, ev.OrderRefused)]
+        # A pair whose stop the market has passed already; the stop alone is not refused.
+        assert all(ledger.orders[order_id].pair is not None for order_id in refused)
     if not book.positions:
         assert ledger.cash == Fraction(CASH) + sum(ledger.pnls, Fraction(0))
     if plan.rules == VenueRules():
@@ -632,6 +669,7 @@ plans = st.builds(
     ),
     shorts=st.booleans(),
     kinds=st.booleans(),
+    targets=st.booleans(),
 )
 
 moods = st.builds(
@@ -688,12 +726,15 @@ def test_the_runs_are_worth_auditing() -> None:
             rules=rules,
             shorts=seed % 3 == 0,
             kinds=seed % 5 == 0,
+            targets=seed % 2 == 0,
         )
         run = audit(plan)
         for fact in run.auditor.facts:
             seen[type(fact).__name__] += 1
             if isinstance(fact, ev.SignalDecided):
                 seen[fact.rule or "TAKEN"] += 1
+            elif isinstance(fact, ev.OrderFilled):
+                seen["profits"] += run.auditor.ledger.orders[fact.order_id].role is Role.TARGET
             elif isinstance(fact, ev.LimitTripped):
                 seen[f"tripped {fact.rule}"] += 1
             elif isinstance(fact, ev.ExitDecided | ev.CancelRequested):
@@ -713,6 +754,9 @@ def test_the_runs_are_worth_auditing() -> None:
         "EXIT": 50,
         "strategy": 20,
         "end_of_day": 10,
+        "TargetSet": 50,
+        "profits": 15,
+        "target": 1,
     }
     assert {name: seen[name] for name in least if seen[name] < least[name]} == {}
 

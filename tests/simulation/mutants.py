@@ -61,8 +61,7 @@ class _ForgetsTheStop(Pump):
     _own: frozenset[ClientOrderId] = frozenset()
 
     def _send(self, command: ev.Command) -> None:
-        if not isinstance(command, ev.Cancel):
-            self._own |= {command.request.order_id}
+        self._own |= {request.order_id for request in ev.placed_by(command)}
         super()._send(command)
 
     async def _look_up(self, order_id: ClientOrderId) -> Input | None:

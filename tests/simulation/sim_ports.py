@@ -75,11 +75,11 @@ class FusedBooks(Books):
         place: Place,
         venue: Venue,
         reports: Sequence[ev.Report],
-        request: ev.OrderRequest | None = None,
+        requests: Sequence[ev.OrderRequest] = (),
     ) -> None:
         """Commit what the venue has reported."""
         self._fuse.touch(f"before the exchange's commit of {_kinds(reports)}")
-        super().book(place, venue, reports, request)
+        super().book(place, venue, reports, requests)
         for report in reports:
             order = self.order(report.order_id)
             if order is not None:
@@ -127,7 +127,7 @@ class Line:
             case Fault.UNSENT:
                 raise Unavailable("the line is down")
             case Fault.REFUSED:
-                return (self._refusal(command),)
+                return self._refusal(command)
             case Fault.NO_REPLY:
                 await self._exchange.execute(command)
             case Fault.TWICE:
@@ -159,15 +159,17 @@ class Line:
         """A broker refuses stops, moves and cancels; an order that it has it knows to be there."""
         if isinstance(command, ev.Cancel):
             return True
-        is_there = await self._exchange.order(command.request.order_id) is not None
+        is_there = await self._exchange.order(_order_of(command)) is not None
         return _role(command) is Role.STOP and not is_there
 
-    def _refusal(self, command: ev.Command) -> ev.Report:
-        at = self._exchange.now
+    def _refusal(self, command: ev.Command) -> Sequence[ev.Report]:
+        at, why = self._exchange.now, "not now"
         if isinstance(command, ev.Cancel):
-            return ev.CancelRefused(at=at, order_id=command.order_id, code=1, message="not now")
-        order_id = command.request.order_id
-        return ev.OrderRefused(at=at, order_id=order_id, code=1, message="not now")
+            return (ev.CancelRefused(at=at, order_id=command.order_id, code=1, message=why),)
+        return [
+            ev.OrderRefused(at=at, order_id=request.order_id, code=1, message=why)
+            for request in ev.placed_by(command)
+        ]
 
     # -- questions --
 
@@ -224,7 +226,10 @@ class Line:
 
 
 def _order_of(command: ev.Command) -> ClientOrderId:
-    return command.order_id if isinstance(command, ev.Cancel) else command.request.order_id
+    """The order a command is about, of a pair the stop."""
+    if isinstance(command, ev.Cancel):
+        return command.order_id
+    return ev.placed_by(command)[-1].order_id
 
 
 def _role(command: ev.Command) -> Role:

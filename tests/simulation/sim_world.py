@@ -138,11 +138,13 @@ class World:
     def note_sent(self, command: ev.Command) -> None:
         """This request is about to leave: was it on record, and may it leave again?"""
         if isinstance(command, ev.Cancel):
-            sort, order_id = "cancel", command.order_id
-        else:
-            sort, order_id = "sent", command.request.order_id
-            if not self._recorded["intended", order_id]:
-                self.complain(f"{order_id} was sent before it was on record as intended")
+            self._note_one("cancel", command.order_id)
+        for request in ev.placed_by(command):
+            if not self._recorded["intended", request.order_id]:
+                self.complain(f"{request.order_id} was sent before it was on record as intended")
+            self._note_one("sent", request.order_id)
+
+    def _note_one(self, sort: str, order_id: ClientOrderId) -> None:
         self._sent[sort, order_id] += 1
         if self._sent[sort, order_id] > self._recorded[sort, order_id]:
             self.complain(f"{order_id}: {sort} was not on record when it left")

@@ -38,6 +38,7 @@ from algo_trader.core.events import (
     Replace,
     Report,
     Submit,
+    SubmitPair,
 )
 from algo_trader.core.types import ClientOrderId
 
@@ -73,6 +74,9 @@ class Commands:
         match command:
             case Submit(request):
                 return await self._submit(request, deadline)
+            case SubmitPair(stop, target):
+                unfit = Refusal(UNCODED, "not sent: pairs are not sent yet")
+                return (self._refused(target, unfit), self._refused(stop, unfit))
             case Cancel(order_id):
                 return await self._cancel(order_id, deadline)
             case Replace(order_id, request):

@@ -69,7 +69,8 @@ class Place(NamedTuple):
 class Saved(NamedTuple):
     """What the books hold of an exchange that is opened again.
 
-    `resting` are in order of acceptance, `finished` tells how every other order ended.
+    `resting` are in order of acceptance, `finished` tells how every other order ended, `pairs` are
+    the open members of each OCO group: the take-profit and the stop.
     """
 
     account_id: str
@@ -78,6 +79,7 @@ class Saved(NamedTuple):
     account: Account
     resting: list[RestingOrder]
     finished: dict[ClientOrderId, str]
+    pairs: list[tuple[ClientOrderId | None, ClientOrderId | None]]
 
 
 KEPT_TYPES = frozenset(
@@ -90,12 +92,13 @@ _CASH = "UPDATE state SET cash = ?"
 _POSITION = "INSERT INTO position VALUES (?, ?, ?, ?)"
 _ACCEPT = (
     "INSERT INTO broker_order (client_order_id, broker_id, symbol, action, type, time_in_force,"
-    " qty, limit_price, stop_price, created_at, is_born_in_bar)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " qty, limit_price, stop_price, created_at, is_born_in_bar, oco)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _EXECUTE = "INSERT INTO execution VALUES (?, ?, ?, ?, ?, ?, ?)"
 _FILL = "UPDATE broker_order SET qty_filled = ?, status = ? WHERE client_order_id = ?"
 _END = "UPDATE broker_order SET status = ?, replaced_by = ? WHERE client_order_id = ?"
+_SHRINK = "UPDATE broker_order SET qty = ? WHERE client_order_id = ?"
 _TRIGGER = "UPDATE broker_order SET is_triggered = 1 WHERE client_order_id = ?"
 _ORDER = (
     "SELECT client_order_id, broker_id, symbol, action, qty, status, replaced_by FROM broker_order"
@@ -149,16 +152,18 @@ class Books:
         place: Place,
         venue: Venue,
         reports: Sequence[Report],
-        request: OrderRequest | None = None,
+        requests: Sequence[OrderRequest] = (),
     ) -> None:
-        """What `venue` has just reported at this place; `request` is the order it accepted."""
+        """What `venue` has just reported at this place; `requests` are the orders it accepted."""
+        asked = {request.order_id: request for request in requests}
         with self._transaction() as driver:
             driver.execute(_MOVE, _place_row(place))
             for report in reports:
-                if isinstance(report, OrderAccepted) and request is not None:
-                    self._accept(report, request, venue.resting_order(report.order_id))
+                if isinstance(report, OrderAccepted) and report.order_id in asked:
+                    self._accept(report, asked[report.order_id], venue)
                 elif isinstance(report, OrderFilled):
                     self._fill(report, is_whole=venue.resting_order(report.order_id) is None)
+                    self._shrink(report.order_id, venue)
                 elif isinstance(report, OrderCanceled):
                     self._end(report.order_id, BrokerStatus.CANCELED)
                 elif isinstance(report, OrderExpired):
@@ -186,9 +191,8 @@ class Books:
             and order.request.order_id not in self._triggered
         ]
 
-    def _accept(
-        self, report: OrderAccepted, request: OrderRequest, resting: RestingOrder | None
-    ) -> None:
+    def _accept(self, report: OrderAccepted, request: OrderRequest, venue: Venue) -> None:
+        resting, group = venue.resting_order(report.order_id), venue.group_of(report.order_id)
         is_born_in_bar = resting is not None and resting.is_born_in_bar
         row = (
             request.order_id,
@@ -202,8 +206,18 @@ class Books:
             text_or_none(request.stop_price),
             report.at,
             int(is_born_in_bar),
+            None if group is None else group.profit_id,
         )
         self._driver.execute(_ACCEPT, row)
+
+    def _shrink(self, order_id: ClientOrderId, venue: Venue) -> None:
+        """A take-profit that was filled in part has left the stop of its group the rest."""
+        group = venue.group_of(order_id)
+        if group is None or group.stop_id in (None, order_id):
+            return
+        stop = venue.resting_order(group.stop_id)
+        if stop is not None:
+            self._driver.execute(_SHRINK, (text(stop.request.qty), group.stop_id))
 
     def _fill(self, fill: OrderFilled, *, is_whole: bool) -> None:
         status = BrokerStatus.FILLED if is_whole else BrokerStatus.OPEN
@@ -255,6 +269,7 @@ class Books:
             account=self._load_account(Decimal(cash)),
             resting=self._load_resting(place),
             finished={ClientOrderId(order_id): status for order_id, status in ended},
+            pairs=self._load_pairs(),
         )
 
     def orders(self, known: Collection[ClientOrderId]) -> list[BrokerOrder]:
@@ -296,6 +311,16 @@ class Books:
             if short_proceeds is not None:
                 account.short_proceeds[symbol] = Decimal(short_proceeds)
         return account
+
+    def _load_pairs(self) -> list[tuple[ClientOrderId | None, ClientOrderId | None]]:
+        rows = self._read(
+            "SELECT oco, client_order_id, type FROM broker_order"
+            " WHERE status = 'open' AND oco IS NOT NULL ORDER BY number"
+        )
+        found: dict[str, dict[bool, ClientOrderId]] = {}
+        for name, order_id, kind in rows:
+            found.setdefault(name, {})[kind == OrderType.LIMIT] = ClientOrderId(order_id)
+        return [(members.get(True), members.get(False)) for members in found.values()]
 
     def _load_resting(self, place: Place) -> list[RestingOrder]:
         rows = self._read(

@@ -26,12 +26,12 @@ from algo_trader.brokers.embedded.reel import Reel
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition
 from algo_trader.core.errors import StorageFailure, Unanswered
 from algo_trader.core.events import (
-    Cancel,
     CancelRefused,
     Command,
     OrderRefused,
     OrderRequest,
     Report,
+    placed_by,
 )
 from algo_trader.core.inputs import Clock, CloseAll, Minute, Reports, SessionOpens
 from algo_trader.core.ports import Inbox, PastDay
@@ -163,19 +163,20 @@ class EmbeddedExchange:
         if self._setup.latency_s:
             await asyncio.sleep(self._setup.latency_s)
             self._require_sound()
-        request = None if isinstance(command, Cancel) else command.request
-        if request is not None and self._venue.knows(request.order_id):
-            raise Unanswered(f"{request.order_id}: {DUPLICATE_ID.message}: look the order up")
-        if request is not None and not can_keep(request):
+        requests = placed_by(command)
+        for request in requests:
+            if self._venue.knows(request.order_id):
+                raise Unanswered(f"{request.order_id}: {DUPLICATE_ID.message}: look the order up")
+        if not all(map(can_keep, requests)):
             code, message, _ = NOT_KEPT
-            refused = OrderRefused(
-                at=self._place.now, order_id=request.order_id, code=code, message=message
-            )
-            return (refused,)
+            return [
+                OrderRefused(at=self._place.now, order_id=each.order_id, code=code, message=message)
+                for each in requests
+            ]
         with self._wholly():
             reports = self._venue.execute(command, self._place.now)
             if not all(isinstance(report, OrderRefused | CancelRefused) for report in reports):
-                self._keep(self._place, reports, request)
+                self._keep(self._place, reports, requests)
         return reports
 
     # -- the market --
@@ -265,11 +266,14 @@ class EmbeddedExchange:
             await inbox.settled()
 
     def _keep(
-        self, place: Place, reports: Sequence[Report] = (), request: OrderRequest | None = None
+        self,
+        place: Place,
+        reports: Sequence[Report] = (),
+        requests: Sequence[OrderRequest] = (),
     ) -> None:
         """Make durable where the replay stands and what the venue has just reported."""
         if reports or self._books.lacks(self._venue):
-            self._books.book(place, self._venue, reports, request)
+            self._books.book(place, self._venue, reports, requests)
         else:
             self._books.move(place)
         self._place = place
@@ -300,6 +304,7 @@ class EmbeddedExchange:
             last_bar=self._reel.last_bars(place),
             matching=place.symbol if place.stage is Stage.MATCHED else None,
             price_in_bar=place.price_in_bar,
+            pairs=saved.pairs,
         )
         venue.restore(state)
         return venue

@@ -211,10 +211,10 @@ class DyingBooks(Books):
         place: Place,
         venue: Venue,
         reports: Sequence[Report],
-        request: OrderRequest | None = None,
+        requests: Sequence[OrderRequest] = (),
     ) -> None:
         """Commit, and die if it is time."""
-        super().book(place, venue, reports, request)
+        super().book(place, venue, reports, requests)
         self._count()
 
     def _count(self) -> None:

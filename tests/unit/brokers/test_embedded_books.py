@@ -259,10 +259,10 @@ class ListedBooks(Books):
         place: Place,
         venue: Venue,
         reports: Sequence[Report],
-        request: OrderRequest | None = None,
+        requests: Sequence[OrderRequest] = (),
     ) -> None:
         """Commit, then note it."""
-        super().book(place, venue, reports, request)
+        super().book(place, venue, reports, requests)
         self.noted.append(f"kept {place.stage} {len(reports)}")
 
 
@@ -320,11 +320,11 @@ class FailingBooks(Books):
         place: Place,
         venue: Venue,
         reports: Sequence[Report],
-        request: OrderRequest | None = None,
+        requests: Sequence[OrderRequest] = (),
     ) -> None:
         """Commit, or fail."""
         with self._wearing():
-            super().book(place, venue, reports, request)
+            super().book(place, venue, reports, requests)
 
     @contextmanager
     def _wearing(self) -> Iterator[None]:

@@ -40,7 +40,7 @@ from algo_trader.brokers.embedded import EmbeddedExchange, ExchangeRefused
 from algo_trader.brokers.embedded.exchange import ExchangeSetup
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition, BrokerStatus
 from algo_trader.core.errors import Unanswered
-from algo_trader.core.events import Cancel, Command, Replace, Submit
+from algo_trader.core.events import Cancel, Command, Replace, Submit, placed_by
 from algo_trader.core.inputs import Input, Minute, Reports
 from algo_trader.core.ports import PastDay
 from algo_trader.core.types import MINUTE, Bar, ClientOrderId, Instant, Symbol
@@ -123,7 +123,7 @@ class Client:
         if isinstance(command, Cancel):
             await exchange.execute(command)
             return
-        key = command.request.order_id
+        key = placed_by(command)[-1].order_id
         if key in self._answered:
             return
         self.sent.append(key)

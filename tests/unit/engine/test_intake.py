@@ -38,7 +38,10 @@ def said(step: Step) -> str:
     words = [type(fact).__name__.removeprefix("Order") for fact in step.facts]
     for command in step.commands:
         name = type(command).__name__.lower()
-        key = command.request.order_id if isinstance(command, ev.Submit) else command.order_id
+        if isinstance(command, ev.Cancel | ev.Replace):
+            key = command.order_id
+        else:
+            key = ev.placed_by(command)[0].order_id
         words.append(f"{name}:{key.removeprefix('a-s-X-20240103T1430-')}")
     return " ".join(words)
 

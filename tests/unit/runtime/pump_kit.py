@@ -251,6 +251,8 @@ def word_of(command: ev.Command) -> str:
     """A command in short."""
     if isinstance(command, ev.Submit):
         return f"Submit {short(command.request.order_id)}"
+    if isinstance(command, ev.SubmitPair):
+        return f"SubmitPair {short(command.target.order_id)} {short(command.stop.order_id)}"
     return f"{type(command).__name__} {short(command.order_id)}"
 
 

@@ -59,7 +59,7 @@ class Branch(Phone):
         self.log.append(word_of(command))
         if isinstance(command, ev.Cancel):
             return (ev.OrderCanceled(at=1, order_id=command.order_id),)
-        request = command.request
+        (request,) = ev.placed_by(command)
         self.known[request.order_id] = there(request.order_id, int(request.qty))
         return (accepted(request.order_id),)
 

@@ -70,9 +70,9 @@ class Far(Phone):
                 return ()
             self.become(command.order_id, BrokerStatus.CANCELED)
             return (ev.OrderCanceled(at=1, order_id=command.order_id),)
-        key = command.request.order_id
-        self.known[key] = there(key, command.request.qty)
-        return (accepted(key),)
+        (request,) = ev.placed_by(command)
+        self.known[request.order_id] = there(request.order_id, request.qty)
+        return (accepted(request.order_id),)
 
     def become(self, key: ClientOrderId, status: BrokerStatus) -> None:
         """The order ends here, unheard."""
