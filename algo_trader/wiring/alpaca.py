@@ -97,9 +97,9 @@ def wire_alpaca(
     daemons: list[Daemon] = []  # Of which there is one, as soon as it is made.
 
     def hear(update: TradeUpdate) -> None:
-        broker.hear(update)
-        if update.order_id is not None and update.event in WORTH_ASKING and daemons:
-            daemons[0].wake(update.order_id)
+        order_id = broker.hear(update)
+        if order_id is not None and update.event in WORTH_ASKING and daemons:
+            daemons[0].wake(order_id)
 
     stream = TradeStream(
         where.trade_stream,

@@ -40,6 +40,7 @@ from algo_trader.core.events import (
     Replace,
     Report,
     Submit,
+    SubmitPair,
 )
 from algo_trader.core.inputs import Input, Minute, Reports
 from algo_trader.core.ports import Broker, LineState, PastDay
@@ -77,6 +78,10 @@ class Desk(ABC):
         """Do the first deed at PRICES[0], the second at PRICES[1] and so on; end after the last."""
 
     @abstractmethod
+    def forget(self) -> None:
+        """Another process comes to the same account."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give back what it holds."""
 
@@ -107,17 +112,27 @@ class AlpacaDesk(Desk):
         self.told = []
         self._heard = 0
         keys = Keys(self.exchange.key_id, self.exchange.secret)
+        self._open()
         urls = self.exchange.urls
-        where = Endpoints(urls.trading, urls.data, urls.trade_stream, urls.data_stream)
-        clock = SteeredClock(system=lambda: self.exchange.now)
-        self.broker = self._alpaca = AlpacaBroker.open(where, keys, RateBudget(10_000), clock)
-        self._stream = TradeStream(where.trade_stream, keys, self._hear, self._tell)
+        self._stream = TradeStream(urls.trade_stream, keys, self._hear, self._tell)
         self._is_connected = asyncio.Event()
         self.exchange.step_to(OPENS_AT)
 
     def play(self, *deeds: Deed) -> None:
         """Publish minute by minute, and do each deed between a minute's end and the next match."""
         asyncio.run(self._play(deeds))
+
+    def _open(self) -> None:
+        keys = Keys(self.exchange.key_id, self.exchange.secret)
+        urls = self.exchange.urls
+        where = Endpoints(urls.trading, urls.data, urls.trade_stream, urls.data_stream)
+        clock = SteeredClock(system=lambda: self.exchange.now)
+        self.broker = self._alpaca = AlpacaBroker.open(where, keys, RateBudget(10_000), clock)
+
+    def forget(self) -> None:
+        """An adapter that knows no ids yet."""
+        asyncio.run(self._alpaca.close())
+        self._open()
 
     def close(self) -> None:
         """End the threads, then the exchange."""
@@ -146,13 +161,13 @@ class AlpacaDesk(Desk):
 
     def _hear(self, update: TradeUpdate) -> None:
         self._heard += 1
-        self._alpaca.hear(update)
+        order_id = self._alpaca.hear(update)
         done = update.execution
-        if done is not None and update.order_id is not None:
+        if done is not None and order_id is not None:
             self.told.append(
                 OrderFilled(
                     at=done.at,
-                    order_id=update.order_id,
+                    order_id=order_id,
                     qty=done.qty,
                     price=done.price,
                     cum_qty=done.cum_qty,
@@ -166,7 +181,7 @@ class EmbeddedDesk(Desk):
     def __init__(self, folder: Path) -> None:
         bars = [(still(index, Decimal(price)),) for index, price in enumerate(PRICES)]
         session = Session(utc(OPENS_AT).date(), OPENS_AT, OPENS_AT + MINUTE * len(bars))
-        setup = ExchangeSetup(
+        self._setup = ExchangeSetup(
             account_id="contract",
             cash=Decimal(10_000),
             fingerprint="f",
@@ -174,8 +189,8 @@ class EmbeddedDesk(Desk):
             costs=Costs(slippage_per_share=Decimal(0)),
             rules=VenueRules(partial_fill_pct=100),
         )
-        self.exchange = EmbeddedExchange.open(folder / "exchange.db", setup)
-        self.broker = self.exchange
+        self._file = folder / "exchange.db"
+        self.broker = self.exchange = EmbeddedExchange.open(self._file, self._setup)
         self.told = []
         self._deeds: list[Deed] = []
         self._waiting: list[Input] = []
@@ -184,6 +199,11 @@ class EmbeddedDesk(Desk):
         """Replay all the bars."""
         self._deeds = list(deeds)
         asyncio.run(self.exchange.run(self))
+
+    def forget(self) -> None:
+        """Open the file again."""
+        self.exchange.close()
+        self.broker = self.exchange = EmbeddedExchange.open(self._file, self._setup)
 
     def close(self) -> None:
         """Close the file."""
@@ -417,3 +437,170 @@ def test_a_short_position_is_negative(desk: Desk) -> None:
 
     desk.play(sell, cover)
     assert desk.ask(desk.broker.account()).cash == 10_000
+
+
+def pair(stop: str, target: str, qty: str = "2", number: int = 1) -> SubmitPair:
+    """A stop and a target over the same shares, under names as the desk makes them."""
+    return SubmitPair(
+        order(f"d-stop-{number}", SELL, STOP, stop, qty),
+        order(f"d-target-{number}", SELL, LIMIT, target, qty),
+    )
+
+
+STOP_1, STOP_2, TARGET_1 = map(ClientOrderId, ("d-stop-1", "d-stop-2", "d-target-1"))
+
+
+async def buy(desk: Desk, shares: int = 2) -> None:
+    """A long position; one share fills whole."""
+    for number in range(shares):
+        await sent(desk, Submit(order(f"b{number}", BUY, MARKET, qty="1")))
+
+
+async def statuses(desk: Desk, *keys: ClientOrderId) -> list[str]:
+    """Where some orders stand."""
+    return [str((await found(desk, key)).status) for key in keys]
+
+
+def test_a_pair_is_two_orders(desk: Desk) -> None:
+    """Goal: both exits are there under our names, with ids of their own; the stop is moved, and the
+    cancel of one takes the other with it. It is the same for a process that comes later.
+
+    Method: every step, each order looked at alone and among the others.
+    """
+
+    async def deed() -> None:
+        await buy(desk)
+        accepted = await sent(desk, pair("7", "20"))
+        assert [(type(each), each.order_id) for each in accepted] == [
+            (OrderAccepted, TARGET_1),
+            (OrderAccepted, STOP_1),
+        ]
+        assert await statuses(desk, TARGET_1, STOP_1) == ["open", "open"]
+        listed = {each.order_id: each for each in await desk.broker.orders(())}
+        assert set(listed) == {TARGET_1, STOP_1}
+        assert len({each.broker_id for each in listed.values()}) == 2
+        assert {(each.action, int(each.qty)) for each in listed.values()} == {(SELL, 2)}
+        with pytest.raises(Unanswered):
+            await sent(desk, pair("7", "20"))
+        moved = Replace(STOP_1, order(STOP_2, SELL, STOP, "7.50", "2"))
+        assert kinds(await sent(desk, moved)) == [OrderReplaced, OrderAccepted]
+        assert (await found(desk, STOP_1)).replaced_by == STOP_2
+        assert {each.order_id for each in await desk.broker.orders(())} == {TARGET_1, STOP_2}
+
+    async def end() -> None:
+        before = [await found(desk, key) for key in (STOP_1, STOP_2, TARGET_1)]
+        assert [int(each.qty) for each in before] == [2, 2, 2]
+        reports = await sent(desk, Cancel(STOP_2))
+        assert STOP_2 in [each.order_id for each in reports if isinstance(each, OrderCanceled)]
+        assert await statuses(desk, STOP_2, TARGET_1) == ["canceled", "canceled"]
+        assert list(await desk.broker.orders(())) == []
+
+    desk.play(deed, end)
+    desk.forget()
+    ended = [desk.ask(found(desk, key)) for key in (STOP_1, STOP_2, TARGET_1)]
+    assert [str(each.status) for each in ended] == ["replaced", "canceled", "canceled"]
+    assert ended[0].replaced_by == STOP_2
+
+
+def test_a_pair_by_a_process_that_comes_later(desk: Desk) -> None:
+    """Goal: a process that has not heard the answer finds both exits and can move the stop.
+
+    Method: it sends nothing of its own before; the stop is asked for first.
+    """
+
+    async def deed() -> None:
+        await buy(desk)
+        await sent(desk, pair("7", "20"))
+
+    desk.play(deed)
+    desk.forget()
+    assert desk.ask(statuses(desk, STOP_1, TARGET_1)) == ["open", "open"]
+    desk.forget()
+    listed = {each.order_id for each in desk.ask(desk.broker.orders([STOP_1]))}
+    assert listed == {STOP_1, TARGET_1}
+    moved = Replace(STOP_1, order(STOP_2, SELL, STOP, "7.50", "2"))
+    assert kinds(desk.ask(sent(desk, moved))) == [OrderReplaced, OrderAccepted]
+    desk.forget()
+    assert desk.ask(statuses(desk, STOP_1, STOP_2)) == ["replaced", "open"]
+    never = [ClientOrderId("d-stop-3"), ClientOrderId("d-target-3")]
+    assert [desk.ask(desk.broker.order(key)) for key in never] == [None, None]
+
+
+def test_a_target_takes_the_stops_shares(desk: Desk) -> None:
+    """Goal: what the target fills the stop no longer protects: both together never sell more than
+    is held. Method: the market comes to the target at last, for one of the two shares.
+    """
+
+    async def deed() -> None:
+        await buy(desk)
+        await sent(desk, pair("7", "12"))
+
+    desk.play(deed)
+    desk.forget()
+    target, stop = (desk.ask(found(desk, key)) for key in (TARGET_1, STOP_1))
+    (done,) = target.executions
+    assert (int(done.qty), int(done.price)) == (1, 12)
+    assert (target.status, stop.status) == (BrokerStatus.OPEN, BrokerStatus.OPEN)
+    assert int(stop.qty) == 1
+    assert desk.ask(desk.broker.positions())["AA"].qty == 1
+    moved = Replace(STOP_1, order(STOP_2, SELL, STOP, "7.50", "1"))
+    assert kinds(desk.ask(sent(desk, moved))) == [OrderReplaced, OrderAccepted]
+
+
+def test_a_stop_ends_its_target(desk: Desk) -> None:
+    """Goal: a stop that the market meets sells, and the target is gone. Method: 8 is below it."""
+
+    async def deed() -> None:
+        await buy(desk, 1)
+        await sent(desk, pair("9", "20", "1"))
+
+    desk.play(deed)
+    assert desk.ask(found(desk, STOP_1)).status is BrokerStatus.FILLED
+    assert desk.ask(found(desk, TARGET_1)).status in (BrokerStatus.CANCELED, BrokerStatus.REPLACED)
+    assert [each.order_id for each in desk.told if isinstance(each, OrderFilled)][-1] == STOP_1
+    assert dict(desk.ask(desk.broker.positions())) == {}
+
+
+@pytest.mark.parametrize(
+    ("shares", "stop", "target"),
+    [(2, "10", "20"), (2, "7", "20.005"), (1, "7", "20"), (0, "7", "9")],
+)
+def test_a_refused_pair_leaves_nothing(desk: Desk, shares: int, stop: str, target: str) -> None:
+    """Goal: a refusal is of both, the target first, and both ids are free; a stop alone is taken.
+
+    Method: a stop at the market, a target between two ticks, more shares than are held, none.
+    """
+
+    async def deed() -> None:
+        await buy(desk, shares)
+        refused = await sent(desk, pair(stop, target))
+        assert [(type(each), each.order_id) for each in refused] == [
+            (OrderRefused, TARGET_1),
+            (OrderRefused, STOP_1),
+        ]
+        assert await desk.broker.order(STOP_1) is None
+        assert await desk.broker.order(TARGET_1) is None
+        assert list(await desk.broker.orders(())) == []
+        if shares == 2:
+            alone = Submit(order(STOP_1, SELL, STOP, "7", "2"))
+            assert kinds(await sent(desk, alone)) == [OrderAccepted]
+
+    desk.play(deed)
+
+
+def test_a_stop_limit_entry(desk: Desk) -> None:
+    """Goal: triggered at its stop, it fills no worse than its limit. Method: the price jumps from 8
+    to 12 over both; nothing is bought, and the order rests on.
+    """
+
+    async def deed() -> None:
+        request = order("e", BUY, STOP, "11")._replace(
+            type=OrderType.STOP_LIMIT, limit_price=Decimal("11.50")
+        )
+        assert kinds(await sent(desk, Submit(request))) == [OrderAccepted]
+
+    desk.play(deed)
+    desk.forget()
+    assert desk.told == []
+    one = desk.ask(found(desk, "e"))
+    assert (one.status, one.executions) == (BrokerStatus.OPEN, ())

@@ -81,13 +81,17 @@ class AlpacaBroker:
         """Carry out a command; a refusal is a report, and what is not proven is not reported."""
         return await self._commands.execute(command)
 
-    def hear(self, update: TradeUpdate) -> None:
-        """Remember an execution that the trade stream has told, and whose id is whose."""
-        if update.order_id is not None:
-            self._finder.know(update.order_id, update.broker_id)
+    def hear(self, update: TradeUpdate) -> ClientOrderId | None:
+        """Remember an execution that the trade stream has told, and whose id is whose; our name
+        for the order.
+        """
+        name = update.order_id
+        if name is not None:
+            name = self._finder.know(name, update.broker_id)
         if update.execution is not None:
             self._finder.fills.hear(update.broker_id, update.execution)
             self._finder.watch.hear(update.broker_id, update.execution.cum_qty)
+        return name
 
     def is_mute(self, connected_at: float) -> bool:
         """Whether the trade stream, connected since that monotonic instant, has not told of fills
@@ -138,8 +142,7 @@ class AlpacaBroker:
                     found[one.broker_id] = one
         else:
             found |= await self._finder.listing.past_orders(missing)
-        for order in found.values():
-            self._finder.keep(order)
+        found = {broker_id: self._finder.keep(order) for broker_id, order in found.items()}
         chosen = [
             order
             for order in found.values()

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from algo_trader.brokers.alpaca.answers import check_keys_accepted
 from algo_trader.brokers.alpaca.budget import RateBudget, Urgency
@@ -84,7 +84,7 @@ class Calls:
         self,
         method: str,
         path: str,
-        terms: Mapping[str, str] | None = None,
+        terms: Mapping[str, Any] | None = None,
         *,
         urgency: Urgency,
         retry: Retry,
@@ -108,7 +108,7 @@ class Calls:
         sent: _Sent,
         method: str,
         path: str,
-        terms: Mapping[str, str] | None,
+        terms: Mapping[str, Any] | None,
         urgency: Urgency,
         retry: Retry,
         deadline: Deadline,

@@ -73,7 +73,7 @@ class AlpacaClient:
         self,
         method: str,
         path: str,
-        terms: Mapping[str, str] | None = None,
+        terms: Mapping[str, Any] | None = None,
         *,
         limit_s: float = TOTAL_S,
     ) -> Answer:
@@ -152,7 +152,7 @@ class _Worker(NamedTuple):
 class _Job:
     """One request on its way through the pool, which the event loop may cut off."""
 
-    def __init__(self, method: str, path: str, terms: Mapping[str, str] | None) -> None:
+    def __init__(self, method: str, path: str, terms: Mapping[str, Any] | None) -> None:
         self.method = method
         self.path = path
         has_content = method in ("POST", "PATCH")

@@ -21,11 +21,14 @@ from algo_trader.brokers.alpaca.finder import Finder
 from algo_trader.brokers.alpaca.orders import (
     RestOrder,
     broken_echo,
+    read_order,
     replace_body,
     submit_body,
     unsendable,
 )
+from algo_trader.brokers.alpaca.pairs import flat, pair_body
 from algo_trader.brokers.alpaca.reporting import ended, fills_of
+from algo_trader.brokers.alpaca.wire import body_of
 from algo_trader.core.broker import BrokerStatus
 from algo_trader.core.errors import BrokerError, Unanswered, Unavailable
 from algo_trader.core.events import (
@@ -75,8 +78,7 @@ class Commands:
             case Submit(request):
                 return await self._submit(request, deadline)
             case SubmitPair(stop, target):
-                unfit = Refusal(UNCODED, "not sent: pairs are not sent yet")
-                return (self._refused(target, unfit), self._refused(stop, unfit))
+                return await self._submit_pair(stop, target, deadline)
             case Cancel(order_id):
                 return await self._cancel(order_id, deadline)
             case Replace(order_id, request):
@@ -100,6 +102,38 @@ class Commands:
         if is_duplicate(refusal):
             raise Unanswered(f"{request.order_id}: {refusal.message}: look the order up")
         return (self._refused(request, refusal),)
+
+    async def _submit_pair(
+        self, stop: OrderRequest, target: OrderRequest, deadline: Deadline
+    ) -> Sequence[Report]:
+        """Both or none; the target is told of first."""
+        reason = unsendable(target) or unsendable(stop)
+        refusal = None if reason is None else Refusal(UNCODED, f"not sent: {reason}")
+        if refusal is None:
+            answer = await self._calls.call(
+                "POST",
+                "/orders",
+                pair_body(stop, target),
+                urgency=Urgency.PROTECTIVE,
+                retry=ORDER,
+                deadline=deadline,
+            )
+            refusal = refusal_in(answer)
+        if refusal is not None:
+            if is_duplicate(refusal):
+                raise Unanswered(f"{target.order_id}: {refusal.message}: look the order up")
+            return [self._refused(request, refusal) for request in (target, stop)]
+        taken = self._taken(target, answer, "POST /orders")
+        return (taken, self._leg(stop, answer))
+
+    def _leg(self, stop: OrderRequest, answer: Answer) -> Report:
+        """The stop in the answer to a pair, which has a name of Alpaca's making there."""
+        _, *legs = flat(body_of(answer.body) or {})
+        for leg in filter(None, map(read_order, legs)):
+            mine = leg._replace(order_id=stop.order_id)
+            if broken_echo(stop, mine) is None:
+                return self._accepted(stop, self._finder.keep(mine))
+        raise Unanswered(f"POST /orders: no stop in the answer: look {stop.order_id} up")
 
     async def _cancel(self, order_id: ClientOrderId, deadline: Deadline) -> Sequence[Report]:
         broker_id = await self._finder.id_of(order_id, deadline)
@@ -134,7 +168,7 @@ class Commands:
         answer = await self._calls.call(
             "PATCH",
             f"/orders/{broker_id}",
-            replace_body(request),
+            replace_body(request, is_in_pair=self._finder.is_in_pair(broker_id)),
             urgency=Urgency.PROTECTIVE,
             retry=ORDER,
             deadline=deadline,
@@ -182,7 +216,9 @@ class Commands:
         broken = broken_echo(request, order)
         if broken is not None:
             raise Unanswered(f"{what}: {broken}: look {request.order_id} up at the broker")
-        self._finder.keep(order)
+        return self._accepted(request, self._finder.keep(order))
+
+    def _accepted(self, request: OrderRequest, order: RestOrder) -> Report:
         if order.status is BrokerStatus.REJECTED:
             reason = order.detail or "rejected by the broker"
             return self._refused(request, Refusal(UNCODED, reason))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from algo_trader.brokers.alpaca.answers import Refusal, not_found_in, order_in
+from algo_trader.brokers.alpaca.answers import Refusal, not_found_in, order_in, value_in
 from algo_trader.brokers.alpaca.budget import Urgency
 from algo_trader.brokers.alpaca.calls import QUESTION, Calls, Deadline
 from algo_trader.brokers.alpaca.client import Answer
@@ -13,7 +13,9 @@ from algo_trader.brokers.alpaca.clock import SteeredClock
 from algo_trader.brokers.alpaca.fills import Fills
 from algo_trader.brokers.alpaca.listing import Listing
 from algo_trader.brokers.alpaca.mute import MuteWatch
-from algo_trader.brokers.alpaca.orders import RestOrder
+from algo_trader.brokers.alpaca.orders import RestOrder, read_order
+from algo_trader.brokers.alpaca.pairs import flat, is_made_up, target_of
+from algo_trader.brokers.alpaca.wire import body_of
 from algo_trader.core.broker import BrokerStatus, Execution
 from algo_trader.core.errors import Unanswered
 from algo_trader.core.types import BrokerOrderId, ClientOrderId
@@ -43,6 +45,7 @@ class Finder:
         self._monotonic = monotonic
         self._broker_ids: dict[ClientOrderId, BrokerOrderId] = {}
         self._client_ids: dict[BrokerOrderId, ClientOrderId] = {}
+        self._in_pairs: set[BrokerOrderId] = set()
 
     async def ask(
         self,
@@ -61,16 +64,26 @@ class Finder:
             deadline=deadline or Deadline(QUESTION_S, self._monotonic),
         )
 
-    def know(self, order_id: ClientOrderId, broker_id: BrokerOrderId) -> None:
-        """Remember whose id is whose."""
+    def know(self, order_id: ClientOrderId, broker_id: BrokerOrderId) -> ClientOrderId:
+        """Remember whose id is whose; our name for the order, where Alpaca has made one up."""
+        known = self._client_ids.get(broker_id)
+        if known is not None and is_made_up(order_id):
+            return known
         self._broker_ids[order_id] = broker_id
         self._client_ids[broker_id] = order_id
+        return order_id
+
+    def is_in_pair(self, broker_id: BrokerOrderId) -> bool:
+        """Whether the order is one of two exits that end each other."""
+        return broker_id in self._in_pairs
 
     def keep(self, order: RestOrder) -> RestOrder:
-        """Remember the order's ids, and how far it is filled."""
-        self.know(order.order_id, order.broker_id)
+        """The order under our name; its ids are remembered, and how far it is filled."""
+        name = self.know(order.order_id, order.broker_id)
         self.watch.see(order.broker_id, order.filled_qty)
-        return order
+        if order.is_in_pair:
+            self._in_pairs.add(order.broker_id)
+        return order if name == order.order_id else order._replace(order_id=name)
 
     async def find(
         self, order_id: ClientOrderId, deadline: Deadline | None = None
@@ -81,11 +94,40 @@ class Finder:
         )
         unknown = not_found_in(answer)
         if unknown is not None:
-            return unknown
+            return await self._find_leg(order_id, deadline) or unknown
         order = order_in(answer, f"GET {BY_CLIENT_ID}")
         if order.order_id != order_id:
             raise Unanswered(f"asked for {order_id}, the answer is another order")
         return self.keep(order)
+
+    async def _find_leg(
+        self, order_id: ClientOrderId, deadline: Deadline | None
+    ) -> RestOrder | None:
+        """The stop of a pair, which Alpaca knows by another name; None if it has none such."""
+        target_id = target_of(order_id)
+        if target_id is None:
+            return None
+        if order_id not in self._broker_ids:
+            terms = {"client_order_id": target_id}
+            answer = await self.ask(BY_CLIENT_ID, terms, Urgency.LOOKUP, deadline)
+            if not_found_in(answer) is not None:
+                return None
+            target = self.keep(order_in(answer, f"GET {BY_CLIENT_ID}"))
+            if target.order_id != target_id:
+                raise Unanswered(f"asked for {target_id}, the answer is another order")
+            path = f"/orders/{target.broker_id}"
+            answer = await self.ask(path, {"nested": "true"}, Urgency.LOOKUP, deadline)
+            _, *legs = flat(body_of(value_in(answer, "GET /orders/ID")) or {})
+            for leg in filter(None, map(read_order, legs)):
+                first = self.keep(leg)
+                while first.replaces is not None:  # It was moved: the first one had no name.
+                    first = await self.by_id(first.replaces, Urgency.LOOKUP, deadline)
+                if is_made_up(first.order_id):
+                    self.know(order_id, first.broker_id)
+        broker_id = self._broker_ids.get(order_id)
+        if broker_id is None or not self.is_in_pair(broker_id):
+            return None
+        return await self.by_id(broker_id, Urgency.LOOKUP, deadline)
 
     async def id_of(
         self, order_id: ClientOrderId, deadline: Deadline

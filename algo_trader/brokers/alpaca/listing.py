@@ -14,7 +14,8 @@ from algo_trader.brokers.alpaca.answers import value_in
 from algo_trader.brokers.alpaca.budget import Urgency
 from algo_trader.brokers.alpaca.client import Answer
 from algo_trader.brokers.alpaca.fills import activity_of
-from algo_trader.brokers.alpaca.orders import RestOrder, flat, read_order
+from algo_trader.brokers.alpaca.orders import RestOrder, read_order
+from algo_trader.brokers.alpaca.pairs import flat
 from algo_trader.brokers.alpaca.wire import Body, epoch_of, rows_of, text_of
 from algo_trader.core.broker import Execution
 from algo_trader.core.errors import Unanswered

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -21,13 +20,12 @@ from algo_trader.core.types import (
     text,
 )
 
-MOST_DEPTH = 5
 _PRICES = ("limit_price", "stop_price", "trail_price", "trail_percent")
 
 
 class RestOrder(NamedTuple):
-    """An order of Alpaca's. `replaced_by` is the successor's id at Alpaca; `at` when it changed
-    last, in whole seconds, 0 if that is not said.
+    """An order of Alpaca's. `replaced_by` is the successor's id at Alpaca, `replaces` that of the
+    order before it; `at` when it changed last, in whole seconds, 0 if that is not said.
     """
 
     broker_id: BrokerOrderId
@@ -42,6 +40,8 @@ class RestOrder(NamedTuple):
     submitted_at: float | None
     at: Instant
     detail: str
+    replaces: BrokerOrderId | None = None
+    is_in_pair: bool = False
 
 
 def read_order(value: object) -> RestOrder | None:
@@ -60,7 +60,7 @@ def read_order(value: object) -> RestOrder | None:
         qty = filled_qty  # An order in dollars, none of ours.
     if not (broker_id and order_id and symbol) or action is None or qty is None:
         return None
-    replaced_by = text_of(body, "replaced_by")
+    replaced_by, replaces = text_of(body, "replaced_by"), text_of(body, "replaces")
     return RestOrder(
         BrokerOrderId(broker_id),
         ClientOrderId(order_id),
@@ -74,17 +74,9 @@ def read_order(value: object) -> RestOrder | None:
         epoch_of(body, "submitted_at") or epoch_of(body, "created_at"),
         int(epoch_of(body, "filled_at") or epoch_of(body, "updated_at") or 0),
         _detail(body, word),
+        BrokerOrderId(replaces) if replaces else None,
+        body.get("order_class") == "oco",
     )
-
-
-def flat(row: Body, depth: int = 0) -> Iterator[Body]:
-    """The order and its legs, each by itself."""
-    yield row
-    legs = row.get("legs")
-    if isinstance(legs, list) and depth < MOST_DEPTH:
-        for leg in legs:
-            if isinstance(leg, dict):
-                yield from flat(leg, depth + 1)
 
 
 def submit_body(request: OrderRequest) -> dict[str, str]:
@@ -100,13 +92,15 @@ def submit_body(request: OrderRequest) -> dict[str, str]:
     }
 
 
-def replace_body(request: OrderRequest) -> dict[str, str]:
-    """What is sent to put `request` in the place of an order of the same type."""
+def replace_body(request: OrderRequest, *, is_in_pair: bool = False) -> dict[str, str]:
+    """What is sent to put `request` in the place of an order of the same type; an exit of a pair
+    keeps its size and lifetime.
+    """
     prices = _prices(request)
     trail = prices.pop("trail_price", None) or prices.pop("trail_percent", None)
+    size = {"qty": text(request.qty), "time_in_force": str(request.time_in_force)}
     return {
-        "qty": text(request.qty),
-        "time_in_force": str(request.time_in_force),
+        **({} if is_in_pair else size),
         "client_order_id": request.order_id,
         **prices,
         **({"trail": trail} if trail else {}),

@@ -12,7 +12,8 @@ from rest_kit import fill_json, order_json, request
 
 from algo_trader.brokers.alpaca import reading
 from algo_trader.brokers.alpaca.fills import Fills, activity_of
-from algo_trader.brokers.alpaca.orders import flat, read_order
+from algo_trader.brokers.alpaca.orders import read_order
+from algo_trader.brokers.alpaca.pairs import flat
 from algo_trader.brokers.alpaca.reporting import fills_of
 from algo_trader.brokers.alpaca.trade_update import read_update
 from algo_trader.brokers.alpaca.wire import UNREADABLE, decoded
