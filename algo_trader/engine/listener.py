@@ -27,6 +27,9 @@ STOP_PCT = Decimal("2.0")
 ENTRY_LIMIT_CAP_PCT = Decimal("0.5")
 """Default distance, in per cent, by which an entry may fill beyond a refused stop price."""
 
+ASKED_AGAIN = (ev.OrderRefused, ev.OrderAbandoned, ev.CancelRefused, ev.CancelUnanswered)
+"""Reports after which something may be asked for once more, after a pause."""
+
 STOP_THROUGH_MARKET = (42210000, "stop price must be")
 """Code and words of a refusal that says: the market is at the stop price already."""
 
@@ -118,7 +121,7 @@ class Listener:
                         )
             elif was_held and not holding.qty:
                 self._breakers.check_streak(report.at)
-        elif isinstance(report, ev.OrderRefused | ev.CancelRefused | ev.CancelUnanswered):
+        elif isinstance(report, ASKED_AGAIN):
             self.was_refused = True
         if isinstance(report, ev.OrderRefused):
             self._try_as_limit(order, report, now)

@@ -44,12 +44,16 @@ async def look_at_cover(exchange: EmbeddedExchange, world: World, when: str) -> 
             world.bare_minutes[symbol] = 0
             continue
         wanted = "sell" if position.qty > 0 else "buy"
-        covered = sum(
-            order.qty - sum(done.qty for done in order.executions)
-            for order in orders
-            if order.symbol == symbol and order.action == wanted
+        closing = [each for each in orders if each.symbol == symbol and each.action == wanted]
+        covered, taken = (
+            sum(
+                order.qty - sum(done.qty for done in order.executions)
+                for order in closing
+                if ("-target-" in order.order_id) is is_target
+            )
+            for is_target in (False, True)
         )
-        if covered > abs(position.qty):
+        if covered > abs(position.qty) or taken > covered:
             world.complain(f"{when}: more than the {position.qty} {symbol} would be closed")
         is_bare = covered < abs(position.qty)
         world.bare_minutes[symbol] = world.bare_minutes[symbol] + 1 if is_bare else 0
@@ -140,7 +144,9 @@ class _Theirs:
         }
         self.covered = dict.fromkeys(self.positions, Decimal(0))
         open_orders = _rows(
-            path, "SELECT symbol, action, qty, qty_filled FROM broker_order WHERE status = 'open'"
+            path,
+            "SELECT symbol, action, qty, qty_filled FROM broker_order WHERE status = 'open'"
+            " AND client_order_id NOT LIKE '%-target-%'",
         )
         for symbol, action, qty, filled in open_orders:
             if symbol in self.positions and (action == "sell") is (self.positions[symbol] > 0):

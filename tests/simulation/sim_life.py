@@ -56,6 +56,7 @@ REAL = Kind()
 class Scenario:
     """The market of a run: two days of so many minutes. `refuse_pct` and `partial_pct` are the
     exchange's own moods; without `is_lockstep` candles do not wait for answers, as in live time.
+    With `has_targets` profits are taken too.
     """
 
     seed: int = 1
@@ -65,6 +66,7 @@ class Scenario:
     cash: Decimal = CASH
     exit_at_end: bool = True
     is_lockstep: bool = True
+    has_targets: bool = False
 
 
 class Life:
@@ -97,6 +99,7 @@ class Life:
             ),
         )
         self._kind = kind
+        self._has_targets = scenario.has_targets
         self._terms = PumpTerms(is_lockstep=scenario.is_lockstep, settle_s=0)
         if plan is not None:
             settle_s = plan.settle_s if kind.settle_s is None else kind.settle_s
@@ -147,7 +150,7 @@ class Life:
                 broker=line,
                 market=Watched(self),
                 writer=DirectWriter(self._ledger, self.fuse, self.world),
-                make_engine=make_engine,
+                make_engine=partial(make_engine, self._has_targets),
                 make_intake=make_intake,
                 terms=self._terms,
                 ends_with_market=False,
@@ -248,9 +251,12 @@ def _look_for_halt(life: Life) -> None:
         life.world.complain(f"halted without a reason: {halted}")
 
 
-def make_engine(book: Book) -> Engine:
+def make_engine(has_targets: bool, book: Book) -> Engine:
     """The engine that trades."""
-    lanes = [Lane(NAME, Quick(symbol), book.holding(NAME, symbol)) for symbol in SYMBOLS]
+    lanes = [
+        Lane(NAME, Quick(symbol, has_targets=has_targets), book.holding(NAME, symbol))
+        for symbol in SYMBOLS
+    ]
     return Engine(book, lanes, LIMITS)
 
 

@@ -45,9 +45,10 @@ class Quick(Strategy):
     sma_fast = 1
     sma_slow = 2
 
-    def __init__(self, symbol: str) -> None:
+    def __init__(self, symbol: str, *, has_targets: bool = False) -> None:
         super().__init__(symbol)
         self.against = 0
+        self.has_targets = has_targets
 
     def should_long(self, bar: Candle, indicators: IndicatorSet) -> bool:
         """Above a green candle."""
@@ -72,6 +73,14 @@ class Quick(Strategy):
     def short_stop_loss_price(self, bar: Candle) -> Decimal:
         """Just above its high."""
         return bar.high + 10 * CENT
+
+    def target_price(self, bar: Candle) -> Decimal | None:
+        """Near enough to be reached now and then."""
+        return bar.high + 25 * CENT if self.has_targets else None
+
+    def short_target_price(self, bar: Candle) -> Decimal | None:
+        """The same below."""
+        return bar.low - 25 * CENT if self.has_targets else None
 
     def on_position_opened(self, position: Position) -> None:
         """Count anew."""

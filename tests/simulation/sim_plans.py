@@ -16,6 +16,8 @@ CALM_MINUTES = 10
 SHORT = Scenario(seed=47, minutes=12)
 OTHER = Scenario(seed=107, minutes=14)
 """Two short markets that together hold whatever can happen to an order."""
+SHORT_PAIRS = Scenario(seed=47, minutes=12, has_targets=True)
+OTHER_PAIRS = Scenario(seed=107, minutes=14, has_targets=True)
 
 
 def faulty(

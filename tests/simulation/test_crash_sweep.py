@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 from sim_life import LEDGER, Scenario
 from sim_market import CASH, LITTLE
-from sim_plans import OTHER, SHORT, awful, crashes
+from sim_plans import OTHER, OTHER_PAIRS, SHORT, SHORT_PAIRS, awful, crashes
 from sim_run import Outcome, Simulator
 
 MEMORY = Path("/dev/shm")
@@ -76,6 +76,20 @@ def test_the_markets_hold_what_can_happen(simulator: Simulator) -> None:
         assert word in trades
 
 
+def test_the_markets_hold_what_can_happen_to_pairs(simulator: Simulator) -> None:
+    """Goal: the sweep of pairs is worth its name, too. Method: as above."""
+    seen: Counter[str] = Counter()
+    for scenario in (SHORT_PAIRS, OTHER_PAIRS):
+        outcome = simulator.run(scenario, keep=True)
+        check(outcome, scenario)
+        seen += seen_in(outcome)
+    wanted = "canceled: EXIT, canceled: NO_POSITION, canceled: PARTIAL_FILL, OrderReplaced"
+    assert [what for what in wanted.split(", ") if not seen[what]] == []
+    trades = " ".join(seen)
+    for word in (": target", "stop_loss", "strategy"):
+        assert word in trades
+
+
 def test_a_run_is_the_same_every_time(simulator: Simulator) -> None:
     """Goal: a failure can be run again. Method: the boundaries of two equal runs with faults."""
     runs = [simulator.run(SHORT, [100], awful(3, SHORT.minutes)) for _ in range(2)]
@@ -102,6 +116,14 @@ def test_every_boundary_once(simulator: Simulator) -> None:
         check(simulator.run(SHORT, [number]), SHORT, number, boundary)
 
 
+def test_every_boundary_of_pairs(simulator: Simulator) -> None:
+    """Goal: the same where the broker holds a stop and a target over the same shares."""
+    boundaries = simulator.run(SHORT_PAIRS).lives[0]
+    assert "before SubmitPair of stop" in boundaries
+    for number, boundary in enumerate(boundaries):
+        check(simulator.run(SHORT_PAIRS, [number]), SHORT_PAIRS, number, boundary)
+
+
 def test_every_boundary_of_the_way_back(simulator: Simulator) -> None:
     """Goal: a start that is cut short anywhere, twice in a row, leads to the same place.
 
@@ -121,7 +143,9 @@ def test_every_boundary_of_the_way_back(simulator: Simulator) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_some_crashes_in_a_row(simulator: Simulator, seed: int) -> None:
     """Goal: several crashes in one run, on a calm line and on an awful one."""
-    scenario = Scenario(seed=seed, minutes=20, cash=(CASH, LITTLE)[seed % 2])
+    scenario = Scenario(
+        seed=seed, minutes=20, cash=(CASH, LITTLE)[seed % 2], has_targets=bool(seed // 3 % 2)
+    )
     plan = awful(seed, scenario.minutes) if seed % 3 else None
     check(simulator.run(scenario, crashes(seed, 350), plan), scenario, seed)
 
@@ -142,7 +166,10 @@ def test_many_crashes(simulator: Simulator, first_seed: int, is_calm: bool) -> N
     """Goal: two to four crashes in a run, on calm and awful lines, over many markets."""
     for seed in range(first_seed, first_seed + 100):
         scenario = Scenario(
-            seed=seed % 50, cash=(CASH, LITTLE)[seed % 2], is_lockstep=bool(seed % 3)
+            seed=seed % 50,
+            cash=(CASH, LITTLE)[seed % 2],
+            is_lockstep=bool(seed % 3),
+            has_targets=bool(seed // 6 % 2),
         )
         plan = None if is_calm else awful(seed)
         check(simulator.run(scenario, crashes(seed, 850), plan), scenario, seed)

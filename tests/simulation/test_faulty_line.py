@@ -34,17 +34,33 @@ def test_each_fault(simulator: Simulator, fault: Fault) -> None:
     assert all(happened[f"{sort} {fault}"] for sort in ("Submit", "Replace", "Cancel"))
 
 
+@pytest.mark.parametrize("fault", EVERY_FAULT)
+def test_each_fault_of_pairs(simulator: Simulator, fault: Fault) -> None:
+    """Goal: the same for a stop and a target that are sent as one."""
+    happened: Counter[str] = Counter()
+    for seed in SEEDS:
+        scenario = Scenario(seed=seed, minutes=MINUTES, has_targets=True)
+        outcome = simulator.run(scenario, plan=faulty(seed, [fault], minutes=MINUTES))
+        check(outcome, scenario, fault, seed)
+        happened += outcome.world.faults
+    assert all(happened[f"{sort} {fault}"] for sort in ("SubmitPair", "Replace", "Cancel"))
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_everything_at_once(simulator: Simulator, seed: int) -> None:
     """Goal: the faults do not help each other."""
-    scenario = Scenario(seed=seed, minutes=MINUTES, is_lockstep=bool(seed % 3))
+    scenario = Scenario(
+        seed=seed, minutes=MINUTES, is_lockstep=bool(seed % 3), has_targets=seed > 2
+    )
     check(simulator.run(scenario, plan=awful(seed, MINUTES)), scenario, seed)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_an_exchange_that_refuses(simulator: Simulator, seed: int) -> None:
     """Goal: a refused stop is tried again, then the position is closed; a few shares are too."""
-    scenario = Scenario(seed=seed, minutes=MINUTES, refuse_pct=15, exit_at_end=False)
+    scenario = Scenario(
+        seed=seed, minutes=MINUTES, refuse_pct=15, exit_at_end=False, has_targets=seed > 1
+    )
     check(simulator.run(scenario, [60 + 20 * seed]), scenario)
 
 
