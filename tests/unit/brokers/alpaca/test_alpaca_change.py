@@ -36,7 +36,9 @@ from algo_trader.core.events import (
     Replace,
     Report,
     Submit,
+    SubmitPair,
 )
+from algo_trader.core.types import OrderType
 
 OLD, NEW = request("acct-velez-AA-1-stop-1"), request("acct-velez-AA-1-stop-2")
 DELETE, PATCH, GET = "DELETE /v2/orders/b-1", "PATCH /v2/orders/b-1", "GET /v2/orders/b-1"
@@ -251,3 +253,83 @@ def test_a_replace_without_an_answer_is_not_repeated() -> None:
         at.server.script(BY_CLIENT_ID, NO_ORDER)
         assert kinds(replace(at)) == [OrderRefused]
         assert at.server.count(PATCH) == 0
+
+
+MADE_UP = "6c0b4d27-7f0f-4d3c-9d6e-0c1e8a3a54b1"
+
+
+def the_pair() -> SubmitPair:
+    """A stop at 9.50 and a target at 12 over ten shares."""
+    key = "acct-velez-AA-1-target-1"
+    target = request(key, type=OrderType.LIMIT, stop_price=None, limit_price=Decimal("12.00"))
+    return SubmitPair(request(), target)
+
+
+def taken(pair: SubmitPair, *, leg_qty: str = "10") -> Reply:
+    """The answer to a pair: the stop is a leg, under a name that Alpaca has made up."""
+    leg = order_json(
+        pair.stop,
+        "b-leg",
+        client_order_id=MADE_UP,
+        status="held",
+        order_class="oco",
+        qty=leg_qty,
+    )
+    return Reply(200, order_json(pair.target, "b-parent", order_class="oco", legs=[leg]))
+
+
+def test_a_pair_is_one_request() -> None:
+    """Goal: an OCO under the target's name; its leg is our stop from then on, and is moved without
+    a word about its size. Method: what the server got, and what the reports say.
+    """
+    pair = the_pair()
+    with rig() as at:
+        at.server.script(POST, taken(pair))
+        reports = at.do(at.broker.execute(pair))
+        assert [(type(each), each.order_id) for each in reports] == [
+            (OrderAccepted, pair.target.order_id),
+            (OrderAccepted, pair.stop.order_id),
+        ]
+        assert at.server.asked[-1].body == {
+            "symbol": "AA",
+            "qty": "10",
+            "side": "sell",
+            "type": "limit",
+            "time_in_force": "gtc",
+            "client_order_id": "acct-velez-AA-1-target-1",
+            "limit_price": "12",
+            "order_class": "oco",
+            "take_profit": {"limit_price": "12"},
+            "stop_loss": {"stop_price": "9.5"},
+        }
+        new = request("acct-velez-AA-1-stop-2", stop_price=Decimal("9.80"))
+        moved = order_json(new, "b-new", order_class="oco", status="held")
+        at.server.script("PATCH /v2/orders/b-leg", Reply(200, moved))
+        old = order_json(
+            pair.stop, "b-leg", client_order_id=MADE_UP, status="replaced", replaced_by="b-new"
+        )
+        at.server.script("GET /v2/orders/b-leg", Reply(200, old))
+        reports = at.do(at.broker.execute(Replace(pair.stop.order_id, new)))
+        assert kinds(reports) == [OrderReplaced, OrderAccepted]
+        assert reports[0].order_id == pair.stop.order_id
+        patched = next(each for each in at.server.asked if each.what.startswith("PATCH"))
+        assert patched.body == {"client_order_id": new.order_id, "stop_price": "9.8"}
+
+
+def test_a_pair_without_its_stop_is_no_answer() -> None:
+    """Goal: an answer that does not show the stop that was sent proves nothing of it."""
+    pair = the_pair()
+    with rig() as at:
+        at.server.script(POST, taken(pair, leg_qty="9"))
+        with pytest.raises(Unanswered, match="look acct-velez-AA-1-stop-1 up"):
+            at.do(at.broker.execute(pair))
+
+
+def test_a_pair_that_is_refused() -> None:
+    """Goal: a refusal is of both, the target first, with the broker's words."""
+    pair = the_pair()
+    with rig() as at:
+        at.server.script(POST, refusal(422, 42210000, "oco orders must be exit orders"))
+        reports = at.do(at.broker.execute(pair))
+        assert [each.order_id for each in reports] == [pair.target.order_id, pair.stop.order_id]
+        assert kinds(reports) == [OrderRefused, OrderRefused]
