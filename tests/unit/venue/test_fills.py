@@ -66,6 +66,8 @@ def test_stop_fill(
         (BUY, "10.50", "10.00 10.49 9.40 9.80", "0.01", "-", "short: not touched"),
         (BUY, "10.50", "10.70 10.80 9.40 9.80", "0.01", "10.51", "short: the open is not used"),
         (BUY, "10.50", "10.00 10.52 9.40 9.80", "0.05", "10.52", "short: capped at the high"),
+        (SELL, "9.50", "9.10 9.20 9.00 9.10", "0.01", "9.20", "a limit entry far below its stop"),
+        (BUY, "9.50", "9.80 9.90 9.70 9.80", "0.01", "9.70", "short: far above its stop"),
     ],
 )
 def test_entry_bar_stop_fill(
@@ -134,10 +136,7 @@ def test_every_fill_lies_in_its_bar_and_never_helps_us(
     opened, close = (first, second) if is_green else (second, first)
     any_bar = Bar("X", 0, opened, high, low, close, Decimal(1))
     sign = 1 if action is BUY else -1
-    kinds = [stop_fill]
-    if low <= order <= high:  # The stop of an entry that this bar filled lies inside or beyond it.
-        kinds.append(entry_bar_stop_fill)
-    for fill in kinds:
+    for fill in (stop_fill, entry_bar_stop_fill):
         free = fill(action, order, any_bar, Decimal(0))
         paid = fill(action, order, any_bar, slippage)
         assert (free is None) == (paid is None)
