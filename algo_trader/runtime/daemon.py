@@ -174,6 +174,11 @@ class Daemon:
         """The trade stream has told something of an order."""
         self.pump.wake((order_id,))
 
+    def compare_again(self, why: str) -> None:
+        """The broker's books may have changed in a way that no order tells."""
+        if self.remote is not None:
+            self.remote.want_comparison(why)
+
     def hear_trade_stream(self, state: LineState) -> None:
         """The trade stream has come, gone or been refused."""
         if self.remote is not None:

@@ -171,6 +171,7 @@ class Remote:
                 await self._look_at(wanted)
             except BrokerError as error:
                 self._log("sweep_failed", error=error)
+                self._heed(error)
 
     async def _look_at(self, wanted: Sequence[ClientOrderId]) -> None:
         orders = await self._broker.orders(wanted)
@@ -196,8 +197,10 @@ class Remote:
 
     async def _watch_account(self) -> None:
         while True:
+            is_closed = ACCOUNT in self._gate.reasons
+            every_s = self.terms.sweep_every_s if is_closed else self.terms.account_every_s
             try:
-                async with asyncio.timeout(self.terms.account_every_s):
+                async with asyncio.timeout(every_s):
                     await self._account_wanted.wait()
             except TimeoutError:
                 pass
@@ -209,6 +212,7 @@ class Remote:
                 continue
             except BrokerError as error:
                 self._log("account_unknown", error=error, age_s=round(self.account_age_s))
+                self._heed(error)
                 if self.account_age_s > ACCOUNT_STALE_S:
                     self._gate.close(ACCOUNT, f"not told for over {ACCOUNT_STALE_S:g} s: {error}")
                 continue
@@ -218,6 +222,11 @@ class Remote:
             else:
                 self._gate.open(ACCOUNT)
             self._pump.put(Funds(account.buying_power))
+
+    def _heed(self, error: BrokerError) -> None:
+        """Keys that are no longer accepted are not mended by waiting: no entries, and an alert."""
+        if isinstance(error, KeysRefused):
+            self._gate.close(ACCOUNT, "the broker does not accept the keys", level="critical")
 
     async def _watch_clock(self) -> None:
         while True:

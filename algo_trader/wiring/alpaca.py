@@ -57,6 +57,8 @@ WORTH_ASKING = frozenset(
     }
 )
 """Events of the trade stream after which the order is asked about; others tell nothing new."""
+REVISIONS = frozenset({"trade_bust", "trade_correct"})
+"""Events that change what was an execution: positions and cash are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,8 @@ def wire_alpaca(
         broker.hear(update)
         if update.order_id is not None and update.event in WORTH_ASKING and daemons:
             daemons[0].wake(update.order_id)
+            if update.event in REVISIONS:
+                daemons[0].compare_again(f"{update.event} of {update.order_id}")
 
     stream = TradeStream(
         where.trade_stream,
