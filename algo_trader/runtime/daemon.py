@@ -58,6 +58,7 @@ MOVES_FUNDS = (
     ev.OrderFilled,
     ev.OrderCanceled,
     ev.OrderExpired,
+    ev.OrderRefused,
     ev.OrderAbandoned,
     ev.OutcomeUnknown,
 )

@@ -33,6 +33,7 @@ STREAM_WAIT_S = 10.0
 RECONCILE = "reconcile"
 ACCOUNT = "account"
 CLOCK = "clock"
+CALENDAR = "calendar"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +41,13 @@ class RemoteTerms:
     """How often a remote broker is asked, in seconds of real time.
 
     `streams` run for the daemon's whole life, by name. `read_skew` gives the seconds by which the
-    broker's clock is ahead of ours.
+    broker's clock is ahead of ours; `disagreement`, asked after it, what broker and calendar say
+    differently of whether the market is open, empty if nothing.
     """
 
     streams: Sequence[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]
     read_skew: Callable[[], Awaitable[float]]
+    disagreement: Callable[[], str] = lambda: ""
     account_every_s: float = 30.0
     sweep_every_s: float = 5.0
     clock_every_s: float = 60.0
@@ -171,7 +174,8 @@ class Remote:
                 await self._look_at(wanted)
             except BrokerError as error:
                 self._log("sweep_failed", error=error)
-                self._heed(error)
+                if isinstance(error, KeysRefused):
+                    self.want_account()  # Which says so to everybody.
 
     async def _look_at(self, wanted: Sequence[ClientOrderId]) -> None:
         orders = await self._broker.orders(wanted)
@@ -212,7 +216,6 @@ class Remote:
                 continue
             except BrokerError as error:
                 self._log("account_unknown", error=error, age_s=round(self.account_age_s))
-                self._heed(error)
                 if self.account_age_s > ACCOUNT_STALE_S:
                     self._gate.close(ACCOUNT, f"not told for over {ACCOUNT_STALE_S:g} s: {error}")
                 continue
@@ -222,11 +225,6 @@ class Remote:
             else:
                 self._gate.open(ACCOUNT)
             self._pump.put(Funds(account.buying_power))
-
-    def _heed(self, error: BrokerError) -> None:
-        """Keys that are no longer accepted are not mended by waiting: no entries, and an alert."""
-        if isinstance(error, KeysRefused):
-            self._gate.close(ACCOUNT, "the broker does not accept the keys", level="critical")
 
     async def _watch_clock(self) -> None:
         while True:
@@ -240,6 +238,11 @@ class Remote:
                     self._gate.close(CLOCK, why, level="critical")
                 else:
                     self._gate.open(CLOCK)
+                disagreement = self.terms.disagreement()
+                if disagreement:
+                    self._gate.close(CALENDAR, disagreement, level="critical")
+                else:
+                    self._gate.open(CALENDAR)
             await asyncio.sleep(self.terms.clock_every_s)
 
 

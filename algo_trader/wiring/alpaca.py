@@ -12,6 +12,7 @@ from algo_trader.brokers.alpaca.clock import ClockSource, SteeredClock
 from algo_trader.brokers.alpaca.endpoints import Endpoints
 from algo_trader.brokers.alpaca.keys import Keys
 from algo_trader.brokers.alpaca.market_data import MarketData
+from algo_trader.brokers.alpaca.reading import BrokerTime
 from algo_trader.brokers.alpaca.trade_stream import TradeStream
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.config import Settings
@@ -39,6 +40,8 @@ PATIENCE_S = 90
 """Rule of the plan: a window is closed so long after its end, whatever is missing in it."""
 STEER_EVERY_S = 3.0
 FRESH = "bars"
+EDGE_S = 120
+"""Around an open or a close broker and calendar may be of two minds for so long."""
 WORTH_ASKING = frozenset(
     {
         "fill",
@@ -143,9 +146,14 @@ def wire_alpaca(
         engine.listener.entry_limit_cap_pct = settings.broker.entry_limit_cap_pct
         return engine
 
+    told: list[BrokerTime] = []  # The broker's last word on the time.
+
     async def read_skew() -> float:
-        skew_s = await broker.read_skew()
-        return skew_s if clock.source is ClockSource.SYSTEM else 0.0
+        told[:] = [await broker.read_clock()]
+        return (broker.skew_s or 0.0) if clock.source is ClockSource.SYSTEM else 0.0
+
+    def disagreement() -> str:
+        return calendars_differ(sessions, told[0]) if told else ""
 
     is_steered = clock.source is ClockSource.BROKER
     parts = Parts(
@@ -164,6 +172,7 @@ def wire_alpaca(
         remote=RemoteTerms(
             streams=[(TRADE_STREAM, stream.run)],
             read_skew=read_skew,
+            disagreement=disagreement,
             **({"clock_every_s": STEER_EVERY_S} if is_steered else {}),
         ),
     )
@@ -175,6 +184,17 @@ def wire_alpaca(
         await data.close()
 
     return daemon, close
+
+
+def calendars_differ(sessions: SessionTable, told: BrokerTime) -> str:
+    """What broker and calendar say differently of this moment; nothing near an open or a close."""
+    if told.is_open is None:
+        return ""
+    around = {sessions.at(int(told.now) + shift) is not None for shift in (-EDGE_S, 0, EDGE_S)}
+    if told.is_open in around:
+        return ""
+    state = "open" if told.is_open else "closed"
+    return f"the broker says that the market is {state}, the exchange calendar that it is not"
 
 
 def _first_lane(trading: Trading) -> Lane:

@@ -118,11 +118,6 @@ class AlpacaBroker:
         self._clock.steer(told.now, answer.sent_at, answer.got_at)
         return told
 
-    async def read_skew(self) -> float:
-        """Read the broker's clock: seconds by which it is ahead of this machine's."""
-        await self.read_clock()
-        return self._clock.skew_s or 0.0
-
     async def orders(self, known: Collection[ClientOrderId]) -> Sequence[BrokerOrder]:
         """Every open order, and those of `known` that are found, open or not.
 
