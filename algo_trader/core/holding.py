@@ -26,7 +26,7 @@ class Holding:
     StopSet), `exit_reason` a decided close. `quiet_until` ends the life of the last expired entry;
     `is_remnant` says that the entry was canceled after only a part of it had filled; `late` holds
     entries that appeared at the broker after we gave up on them; `refusals` counts reducing orders
-    the broker refused while no stop was working.
+    the broker refused while no stop was working, `failures` those in a row that did not get there.
     """
 
     __slots__ = (
@@ -40,6 +40,7 @@ class Holding:
         "exit_reason",
         "exit_value",
         "exits",
+        "failures",
         "is_remnant",
         "late",
         "opened_at",
@@ -82,6 +83,7 @@ class Holding:
         self.exit_reason: ExitReason | None = None
         self.is_remnant = False
         self.refusals = 0
+        self.failures = 0
         self.retry_at: Instant = 0
 
     @property

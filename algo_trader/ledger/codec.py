@@ -50,6 +50,7 @@ KINDS: dict[str, type[ev.Fact]] = {
         ev.StopSet,
         ev.ExitDecided,
         ev.SharesAdopted,
+        ev.SharesGone,
         ev.CashAdjusted,
         ev.BarCorrected,
         ev.LimitTripped,

@@ -19,6 +19,7 @@ from algo_trader.config import Settings
 from algo_trader.core.book import Book
 from algo_trader.core.holding import Holding
 from algo_trader.core.session import SessionTable
+from algo_trader.core.types import iso
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.intake import Intake
 from algo_trader.engine.lane import Lane
@@ -38,7 +39,8 @@ from algo_trader.wiring.trading import Trading, wire_engine
 
 PATIENCE_S = 90
 """Rule of the plan: a window is closed so long after its end, whatever is missing in it."""
-STEER_EVERY_S = 3.0
+STEER_EVERY_S, CLOCK_EVERY_S = 3.0, 60.0
+"""How often the broker's clock is read where market time is taken from it, and where not."""
 FRESH = "bars"
 EDGE_S = 120
 """Around an open or a close broker and calendar may be of two minds for so long."""
@@ -104,6 +106,8 @@ def wire_alpaca(
     def hear(update: TradeUpdate) -> None:
         broker.hear(update)
         if update.order_id is not None and update.event in WORTH_ASKING and daemons:
+            if update.execution is not None:
+                daemons[0].hear_fill(update.order_id, update.execution)
             daemons[0].wake(update.order_id)
             if update.event in REVISIONS:
                 daemons[0].compare_again(f"{update.event} of {update.order_id}")
@@ -173,7 +177,9 @@ def wire_alpaca(
             streams=[(TRADE_STREAM, stream.run)],
             read_skew=read_skew,
             disagreement=disagreement,
-            **({"clock_every_s": STEER_EVERY_S} if is_steered else {}),
+            now=clock.now,
+            session=lambda: sessions.at(clock.now()),
+            clock_every_s=STEER_EVERY_S if is_steered else CLOCK_EVERY_S,
         ),
     )
     daemon = Daemon(parts)
@@ -187,9 +193,19 @@ def wire_alpaca(
 
 
 def calendars_differ(sessions: SessionTable, told: BrokerTime) -> str:
-    """What broker and calendar say differently of this moment; nothing near an open or a close."""
+    """What broker and calendar say differently of this moment, or of when the session that both see
+    ends; nothing near an open or a close.
+    """
     if told.is_open is None:
         return ""
+    session = sessions.at(int(told.now))
+    if told.is_open and session is not None and told.next_close is not None:
+        if abs(told.next_close - session.closes_at) <= EDGE_S:
+            return ""
+        return (
+            f"the broker says that the market closes at {iso(int(told.next_close))}, "
+            f"the exchange calendar at {iso(session.closes_at)}"
+        )
     around = {sessions.at(int(told.now) + shift) is not None for shift in (-EDGE_S, 0, EDGE_S)}
     if told.is_open in around:
         return ""

@@ -21,7 +21,6 @@ class BrokerTime(NamedTuple):
 
     now: float
     is_open: bool | None
-    next_open: float | None
     next_close: float | None
 
 
@@ -69,6 +68,5 @@ def time_of(value: object) -> BrokerTime | None:
     return BrokerTime(
         now,
         is_open if isinstance(is_open, bool) else None,
-        epoch_of(body, "next_open"),
         epoch_of(body, "next_close"),
     )

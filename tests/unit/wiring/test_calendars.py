@@ -36,4 +36,33 @@ def test_they_may_differ_near_an_edge_only(
 
     Method: one session; the broker's word in the middle, outside, and around the edges.
     """
-    assert bool(calendars_differ(SESSIONS, BrokerTime(now, is_open, None, None))) is differs
+    assert bool(calendars_differ(SESSIONS, BrokerTime(now, is_open, None))) is differs
+
+
+@pytest.mark.parametrize(
+    ("next_close", "differs"),
+    [
+        (CLOSES_AT, False),
+        (CLOSES_AT + EDGE_S, False),
+        (CLOSES_AT - EDGE_S, False),
+        (CLOSES_AT - EDGE_S - 1, True),
+        (CLOSES_AT + EDGE_S + 1, True),
+        (CLOSES_AT - 3 * 3600, True),
+    ],
+)
+def test_they_agree_on_the_close(next_close: float, differs: bool) -> None:
+    """Goal: a close that is earlier or later than planned is known before it comes, with both times
+    named. Method: an open market, the broker's close around the calendar's.
+    """
+    said = calendars_differ(SESSIONS, BrokerTime(OPENS_AT + 60, True, next_close))
+    assert bool(said) is differs
+    if next_close == CLOSES_AT - 3 * 3600:
+        assert "2024-01-02T18:00:00Z" in said
+        assert "2024-01-02T21:00:00Z" in said
+
+
+def test_the_close_is_compared_while_both_say_open() -> None:
+    """Goal: outside the session the next close is another day's and says nothing."""
+    tomorrow = CLOSES_AT + 86_400
+    assert not calendars_differ(SESSIONS, BrokerTime(CLOSES_AT + 60, False, tomorrow))
+    assert not calendars_differ(SESSIONS, BrokerTime(OPENS_AT - 60, True, tomorrow))
