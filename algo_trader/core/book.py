@@ -145,9 +145,11 @@ class Book:
             return
         self.session = fact.session
         self.session_equity = fact.equity
-        self.realized_today = ZERO
-        self.trades_today = []
-        self.loss_streak = 0
+        # A trade that ended in this session may have been found out before the session was opened.
+        trades = [trade for trade in self.trades_today if trade.exit_at >= fact.at]
+        self.realized_today, self.trades_today, self.loss_streak = ZERO, [], 0
+        for trade in trades:
+            self._count(trade)
         self.tripped = set()
         # Orders of the session before stay known: news of them may still be on its way.
         self.orders = {
@@ -370,13 +372,17 @@ class Book:
             exit_at=fact.at,
             reason=reason,
         )
+        self._count(trade)
+        holding.clear()
+
+    def _count(self, trade: Trade) -> None:
+        """A trade of the present session is complete."""
         self.trades_today.append(trade)
         self.realized_today += trade.pnl
         if trade.pnl < ZERO:
             self.loss_streak += 1
         elif trade.pnl > ZERO:
             self.loss_streak = 0
-        holding.clear()
 
     def _stop_set(self, fact: ev.StopSet) -> None:
         self._held(fact).stop_price = fact.price

@@ -375,7 +375,7 @@ class Daemon:
         """What the life before has left and this one cannot settle by itself."""
         book, log = self.engine.book, self.parts.log
         if book.halted is not None:
-            remedy = "put it right, then POST /resume to the control socket"
+            remedy = "put it right, then `algo-trader resume`"
             log("still_halted", level="critical", reason=book.halted, remedy=remedy)
         traded = {(lane.name, lane.symbol) for lane in self.engine.lanes}
         for held in book.in_order():

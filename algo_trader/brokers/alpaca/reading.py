@@ -54,7 +54,8 @@ def positions_of(value: object) -> Mapping[Symbol, BrokerPosition] | None:
             qty = -abs(qty)
         if qty:
             price = decimal_of(row, "avg_entry_price") or ZERO
-            found[symbol] = BrokerPosition(symbol, qty, price)
+            current = decimal_of(row, "current_price")
+            found[symbol] = BrokerPosition(symbol, qty, price, current)
     return found
 
 
