@@ -33,16 +33,15 @@ class Fills:
         self._known: dict[BrokerOrderId, list[Execution]] = {}
         self._gap_since: dict[BrokerOrderId, float] = {}
 
-    def hear(self, broker_id: BrokerOrderId, execution: Execution) -> bool:
-        """Keep an execution; whether it was news. One whose shares are counted already is not."""
+    def hear(self, broker_id: BrokerOrderId, execution: Execution) -> None:
+        """Keep an execution, unless any of its shares are counted already."""
         known = self._known.setdefault(broker_id, [])
         start = execution.cum_qty - execution.qty
         if any(start < each.cum_qty and each.cum_qty - each.qty < execution.cum_qty
                for each in known):
-            return False
+            return
         known.append(execution)
         known.sort(key=_cum_qty)
-        return True
 
     def told(self, order: RestOrder) -> tuple[Execution, ...]:
         """Every execution that the order confirms, ascending, and those that follow them without a

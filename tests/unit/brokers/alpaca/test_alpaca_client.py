@@ -6,6 +6,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -111,7 +112,10 @@ def test_a_command_does_not_wait_for_questions(method: str) -> None:
                 await asyncio.gather(*ask, return_exceptions=True)
             return answer.status
 
+        before = set(threading.enumerate())
         assert at.do(calls()) == 200
+        left = set(threading.enumerate()) - before
+        assert not [thread for thread in left if thread.name.startswith("alpaca")]
 
 
 def test_a_caller_that_gives_up_frees_its_thread() -> None:
