@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algo_trader.core.types import ZERO, Action, ClientOrderId, TimeInForce
-from algo_trader.exchange.desk import ApiFault
+from algo_trader.exchange.desk import ApiFault, Desk
 from algo_trader.exchange.options import DeskOptions, Hold
 from algo_trader.exchange.orders import FINAL, Order, Status
 
