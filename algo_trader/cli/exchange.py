@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -15,7 +15,11 @@ from pathlib import Path
 
 import click
 
-from algo_trader.cli.exchange_env import require_writable, write_env_file
+from algo_trader.cli.exchange_env import (
+    require_followable,
+    require_writable,
+    write_env_file,
+)
 from algo_trader.cli.main import Globals, Stopped, say
 from algo_trader.cli.output import tell
 from algo_trader.cli.params import BarsCommand, DateType, DecimalType
@@ -29,7 +33,7 @@ from algo_trader.exchange.keys import Keys
 from algo_trader.exchange.server import Endpoints, Exchange, ServerTerms
 from algo_trader.feeds.bars import load_bars
 from algo_trader.feeds.calendar import load_sessions
-from algo_trader.feeds.tape import build_tape
+from algo_trader.feeds.tape import TapeDay, build_tape
 
 CASH = DecimalType(least=Decimal(1), most=Decimal(10**12 - 1))
 OWN_VARIABLES = "ALGO_EXCHANGE_"
@@ -167,8 +171,8 @@ def serve(
 ) -> None:
     """Serve Alpaca's trading and market-data API on loopback until SIGINT or SIGTERM.
 
-    Sessions before --from fill the history; those from it on trade. Any program that uses alpaca-py
-    can be pointed at the four addresses it prints.
+    Sessions before --from fill the history, the first one if it is not given; those from it on
+    trade. Any program that uses alpaca-py can be pointed at the four addresses it prints.
 
     \b
     Example, offline, on the bundled synthetic sample:
@@ -186,6 +190,7 @@ def serve(
                 f"--set {override}: the exchange takes {', '.join(SETTINGS_TAKEN)}, nothing else"
             )
     if env_file is not None:
+        require_followable(speed)
         require_writable(env_file)
     rules = [] if faults is None else read_script(faults)
     settings = load_settings(
@@ -197,6 +202,8 @@ def serve(
         loaded = load_bars(list(paths or (bundled_sample(),)), None)
         tell(options, f"{loaded.rows_read:,} rows read")
         tape = build_tape(loaded.bars, sessions)
+        if first is None and last != tape.days[0].session.date and len(tape.days) > 1:
+            first = tape.days[1].session.date
         history, period = tape.between(first, last)
         if not period:
             raise DataError(
@@ -228,9 +235,9 @@ def serve(
         )
 
         def tell_where(endpoints: Endpoints) -> None:
-            _print(endpoints)
-            if env_file is not None:
-                write_env_file(env_file, endpoints, keys, speed)
+            _print(endpoints, period)
+            if env_file is not None and speed is not None:
+                write_env_file(env_file, endpoints, keys, speed, tape.symbols)
                 say(f"settings for algo-trader written to {env_file}")
 
         exchange = assemble(replayed, terms, rules=rules, journal_file=journal)
@@ -265,11 +272,12 @@ async def _live(
         await exchange.stop()
 
 
-def _print(endpoints: Endpoints) -> None:
+def _print(endpoints: Endpoints, period: Sequence[TapeDay]) -> None:
     click.echo(f"trading       {endpoints.trading}")
     click.echo(f"data          {endpoints.data}")
     click.echo(f"trade stream  {endpoints.trade_stream}")
     click.echo(f"data stream   {endpoints.data_stream}")
+    click.echo(f"sessions      {period[0].session.date} to {period[-1].session.date}")
 
 
 def _require_loopback(host: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from algo_trader.core.errors import ConfigError
@@ -11,6 +12,8 @@ from algo_trader.exchange.server import Endpoints
 
 MARK = "# Written by algo-trader exchange serve; the next one may write it anew."
 MODE = 0o600
+SPEED_MOST = 1000
+"""Of the setting clock.speed."""
 
 
 def require_writable(file: Path) -> None:
@@ -23,8 +26,23 @@ def require_writable(file: Path) -> None:
         )
 
 
-def write_env_file(file: Path, endpoints: Endpoints, keys: Keys, speed: float | None) -> None:
-    """Write it anew, readable by its owner alone. Without a speed the clock's is left out."""
+def require_followable(speed: float | None) -> None:
+    """ConfigError for a speed that a daemon's clock cannot be set to."""
+    if speed is None or not 1 <= speed <= SPEED_MOST or speed != int(speed):
+        raise ConfigError(
+            f"--env-file: a daemon can follow a --speed that is a whole number from 1 to "
+            f"{SPEED_MOST}: give one, or leave --env-file out"
+        )
+
+
+def write_env_file(
+    file: Path,
+    endpoints: Endpoints,
+    keys: Keys,
+    speed: float,
+    symbols: Sequence[str],
+) -> None:
+    """Write it anew, readable by its owner alone; the watchlist is every symbol there is."""
     lines = {
         "ALGO_BROKER__PROVIDER": "alpaca",
         "ALGO_BROKER__TRADING_URL": endpoints.trading,
@@ -34,9 +52,9 @@ def write_env_file(file: Path, endpoints: Endpoints, keys: Keys, speed: float | 
         "ALGO_BROKER_API_KEY": keys.key_id,
         "ALGO_BROKER_SECRET_KEY": keys.secret,
         "ALGO_CLOCK__SOURCE": "broker",
+        "ALGO_CLOCK__SPEED": f"{speed:g}",
+        "ALGO_WATCHLIST": ",".join(symbols),
     }
-    if speed is not None:
-        lines["ALGO_CLOCK__SPEED"] = f"{speed:g}"
     text = "\n".join([MARK, *(f"{name}={value}" for name, value in lines.items())]) + "\n"
     require_writable(file)
     try:

@@ -62,7 +62,7 @@ def run(options: Globals, choices: Choices, *, is_live: bool, is_new: bool) -> N
             log("keys", level="warning", reason=warning)
         account = asyncio.run(_first_word(connection, log))
         folder = alpaca_account.account_of(options.data_dir, account.account, is_new=is_new)
-        overrides, backup = alpaca_account.open_ledger(folder)
+        overrides, backup = alpaca_account.open_ledger(folder, connection.clock.now())
         loaded = load(options, choices, overrides)
         logs.set_level(level(options, loaded))
         if backup is not None:

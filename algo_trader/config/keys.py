@@ -29,7 +29,10 @@ def load_keys(env_file: Path | None, environ: Mapping[str, str]) -> Keys:
         if any(given):
             for name, value in zip(names, given, strict=True):
                 if not value:
-                    raise ConfigError(f"{name} is missing: set it beside the other in .env")
+                    raise ConfigError(
+                        f"{name} is missing: set it beside {' and '.join(set(names) - {name})} "
+                        f"({' and '.join(KEY_NAMES)} come before {' and '.join(OTHER_KEY_NAMES)})"
+                    )
             return Keys(*given)
     raise ConfigError(
         f"no keys for Alpaca: set {' and '.join(KEY_NAMES)} in .env (see .env.example), or start "

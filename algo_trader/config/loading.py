@@ -30,9 +30,11 @@ from algo_trader.config.settings import SETTINGS, Settings, as_text
 from algo_trader.config.values import number
 from algo_trader.core.errors import ConfigError
 
-OTHER_NAMES = frozenset({DATA_DIR, *KEY_NAMES, "ALGO_REAL_DATA"})
-"""Variables of ours that are not settings: where files lie, the broker's keys, and where tests find
-real bars.
+OTHER_NAMES = frozenset(
+    {DATA_DIR, *KEY_NAMES, "ALGO_EXCHANGE_KEY_ID", "ALGO_EXCHANGE_SECRET", "ALGO_REAL_DATA"}
+)
+"""Variables of ours that are not settings: where files lie, the broker's keys, those of an exchange
+on this machine, and where tests find real bars.
 """
 ASCENDING = (
     ("velez.sma_fast", "velez.sma_slow"),

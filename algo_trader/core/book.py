@@ -16,11 +16,11 @@ from algo_trader.core import events as ev
 from algo_trader.core.errors import CoreError
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import (
-    RETRY_AFTER_S,
     Order,
     OrderState,
     advance,
     is_echo,
+    pause_s,
     share_fill,
 )
 from algo_trader.core.pnl import Trade, round_trip
@@ -38,6 +38,9 @@ from algo_trader.core.types import (
 
 EXPIRED = "EXPIRED"
 """Cancel reason of an entry whose time has run out."""
+
+HELD = "insufficient qty available"
+"""Words of a refusal: other orders at the broker hold the shares."""
 
 EXTERNAL = "external"
 """The owner of shares that no strategy of ours asked for."""
@@ -97,6 +100,7 @@ class Book:
             ev.TargetSet: self._target_set,
             ev.ExitDecided: self._exit_decided,
             ev.SharesAdopted: self._shares_adopted,
+            ev.SharesGone: self._shares_gone,
             ev.CashAdjusted: self._cash_adjusted,
             ev.BarCorrected: _nothing,
             ev.LimitTripped: self._limit_tripped,
@@ -151,9 +155,11 @@ class Book:
             return
         self.session = fact.session
         self.session_equity = fact.equity
-        self.realized_today = ZERO
-        self.trades_today = []
-        self.loss_streak = 0
+        # A trade that ended in this session may have been found out before the session was opened.
+        trades = [trade for trade in self.trades_today if trade.exit_at >= fact.at]
+        self.realized_today, self.trades_today, self.loss_streak = ZERO, [], 0
+        for trade in trades:
+            self._count(trade)
         self.tripped = set()
         # Orders of the session before stay known: news of them may still be on its way.
         self.orders = {
@@ -192,8 +198,10 @@ class Book:
 
     def _order_moved(self, fact: ev.OrderFact) -> None:
         order = self.order(fact.order_id)
-        was_live = order.is_live
+        was_live, was_known = order.is_live, order.broker_id is not None
         advance(order, fact)
+        if order.role is not Role.ENTRY and order.broker_id is not None and not was_known:
+            self.holdings[(order.strategy, order.request.symbol)].failures = 0
         if was_live and not order.is_live:
             self._retire(order, fact.at)
         elif order.is_live and not was_live:
@@ -221,8 +229,12 @@ class Book:
         if is_refused and order.pair is not None and order.replaces is None and holding.qty:
             holding.is_pair_refused = True  # A stop by itself may be taken: it is sent at once.
         elif (is_refused or is_unsent) and order.role is not Role.ENTRY and holding.qty:
-            holding.retry_at = at + RETRY_AFTER_S
-            if is_refused and not holding.stops:
+            holding.failures += 1
+            # What never left is tried again soon: the line may be back.
+            times = min(holding.failures, 2) if is_unsent else holding.failures
+            holding.retry_at = at + pause_s(times)
+            # Shares that an order of somebody else holds are not freed by selling them.
+            if is_refused and not holding.stops and HELD not in (order.last_error or ""):
                 holding.refusals += 1
         self._keep_active(holding)
 
@@ -304,6 +316,25 @@ class Book:
         self.cost += stray.weigh()
         self._keep_active(stray)
 
+    def _shares_gone(self, fact: ev.SharesGone) -> None:
+        """Shares leave the holdings of their side, those of no strategy first; cash is another
+        matter: the broker's word on it comes by itself.
+        """
+        held = [
+            holding
+            for holding in self.in_order()
+            if (holding.symbol, holding.side) == (fact.symbol, fact.side) and holding.qty
+        ]
+        if sum((holding.qty for holding in held), start=ZERO) < fact.qty:
+            raise CoreError(f"{fact.qty} {fact.symbol} cannot be gone: fewer were held")
+        left = fact.qty
+        for holding in sorted(held, key=lambda holding: holding.strategy != EXTERNAL):
+            gone = min(left, holding.qty)
+            if gone:
+                left -= gone
+                self._close(holding, gone, fact, ExitReason.OPERATOR)
+                self._keep_active(holding)
+
     def _cash_adjusted(self, fact: ev.CashAdjusted) -> None:
         if self.cash + fact.amount != fact.cash:
             raise CoreError(f"cash of {self.cash} and {fact.amount} are not {fact.cash}")
@@ -331,7 +362,11 @@ class Book:
         self.cost += holding.weigh()
 
     def _close(
-        self, holding: Holding, qty: Decimal, fact: ev.OrderFilled, reason: ExitReason
+        self,
+        holding: Holding,
+        qty: Decimal,
+        fact: ev.OrderFilled | ev.SharesGone,
+        reason: ExitReason,
     ) -> None:
         """Shares leave a position; the last one completes the trade."""
         holding.qty -= qty
@@ -355,15 +390,19 @@ class Book:
             exit_at=fact.at,
             reason=reason,
         )
+        self._count(trade)
         if holding.target_price is not None:
             self.targets -= 1
+        holding.clear()
+
+    def _count(self, trade: Trade) -> None:
+        """A trade of the present session is complete."""
         self.trades_today.append(trade)
         self.realized_today += trade.pnl
         if trade.pnl < ZERO:
             self.loss_streak += 1
         elif trade.pnl > ZERO:
             self.loss_streak = 0
-        holding.clear()
 
     def _stop_set(self, fact: ev.StopSet) -> None:
         self._held(fact).stop_price = fact.price
@@ -374,7 +413,9 @@ class Book:
         holding.target_price = fact.price
 
     def _exit_decided(self, fact: ev.ExitDecided) -> None:
-        self._held(fact).exit_reason = fact.reason
+        holding = self._held(fact)
+        holding.exit_reason = fact.reason
+        holding.failures, holding.retry_at = 0, 0
 
     def _held(self, fact: ev.HoldingFact) -> Holding:
         holding = self.holdings.get((fact.strategy, fact.symbol))

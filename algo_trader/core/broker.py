@@ -49,11 +49,14 @@ class BrokerOrder(NamedTuple):
 
 
 class BrokerPosition(NamedTuple):
-    """Shares held at the broker, negative when short, and their average entry price."""
+    """Shares held at the broker, negative when short, their average entry price, and what they
+    trade at, None if the broker does not say.
+    """
 
     symbol: Symbol
     qty: Decimal
     avg_entry_price: Decimal
+    price: Decimal | None = None
 
 
 class AccountState(NamedTuple):

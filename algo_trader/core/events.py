@@ -276,6 +276,19 @@ class SharesAdopted(Fact):
 
 
 @message
+class SharesGone(Fact):
+    """The broker holds fewer shares than our fills make: somebody else has sold or covered them.
+
+    Nobody told at what price; `price` is the market's at the moment of finding out.
+    """
+
+    symbol: Symbol
+    side: Side
+    qty: Decimal
+    price: Decimal
+
+
+@message
 class CashAdjusted(Fact):
     """The broker's cash differs by `amount` dollars from what our fills make: a dividend, a fee, a
     transfer, or trades that were not ours. `cash` is the broker's.

@@ -27,8 +27,8 @@ class Holding:
     `quiet_until` ends the life of the last expired entry; `is_remnant` says that the entry was
     canceled after only a part of it had filled; `late` holds entries that appeared at the broker
     after we gave up on them; `refusals` counts reducing orders the broker refused while no stop was
-    working; `targets` take the profit, each in a pair with a stop; `is_pair_refused` says that the
-    broker would not have such a pair.
+    working, `failures` those in a row that did not get there; `targets` take the profit, each in a
+    pair with a stop; `is_pair_refused` says that the broker would not have such a pair.
     """
 
     __slots__ = (
@@ -42,6 +42,7 @@ class Holding:
         "exit_reason",
         "exit_value",
         "exits",
+        "failures",
         "is_pair_refused",
         "is_remnant",
         "late",
@@ -90,6 +91,7 @@ class Holding:
         self.is_remnant = False
         self.is_pair_refused = False
         self.refusals = 0
+        self.failures = 0
         self.retry_at: Instant = 0
 
     @property

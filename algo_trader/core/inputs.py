@@ -143,8 +143,19 @@ class TradingHalt(NamedTuple):
     is_halted: bool
 
 
+class Prices(NamedTuple):
+    """What held shares trade at by the broker's word, for symbols whose bars nobody brings."""
+
+    prices: Mapping[Symbol, Decimal]
+
+
 class Settle(NamedTuple):
-    """Look at every holding once more: what is left to do may depend on time alone."""
+    """Look at every holding once more: what is left to do may depend on time alone.
+
+    `now` is the time, 0 for the one that is known.
+    """
+
+    now: Instant = 0
 
 
 Input: TypeAlias = (
@@ -167,5 +178,6 @@ Input: TypeAlias = (
     | Funds
     | Correction
     | TradingHalt
+    | Prices
     | Settle
 )

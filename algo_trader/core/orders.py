@@ -134,8 +134,14 @@ TRANSITIONS: dict[OrderState, dict[type, OrderState]] = {
     },
 }
 
-RETRY_AFTER_S = 1
-"""What a broker refused is asked for again after this long."""
+RETRY_AFTER_S, RETRY_MOST_S = 1, 30
+"""What a broker refused is asked for again after so long, twice as long each further time."""
+
+
+def pause_s(times: int) -> int:
+    """Seconds to wait after something was refused so many times in a row."""
+    return min(RETRY_AFTER_S << min(max(times - 1, 0), 10), RETRY_MOST_S)
+
 
 LIVE = frozenset({S.PENDING_SUBMIT, S.SUBMITTED, S.ACCEPTED, S.PARTIALLY_FILLED})
 
@@ -153,6 +159,7 @@ class Order:
     __slots__ = (
         "broker_id",
         "cancel_after",
+        "cancel_failures",
         "cancel_reason",
         "decision",
         "ended",
@@ -202,6 +209,7 @@ class Order:
         self.sends = 0
         self.fills: list[tuple[Decimal, Decimal]] = []
         self.cancel_after: Instant = 0
+        self.cancel_failures = 0
         self.qty_filled: Decimal = ZERO
         self.filled_value: Decimal = ZERO
 
@@ -286,14 +294,16 @@ def advance(order: Order, fact: OrderFact) -> Order:
         case CancelRequested():
             order.cancel_reason = fact.reason
         case CancelRefused():
+            order.cancel_failures += order.cancel_reason is not None
             order.cancel_reason = None
-            order.cancel_after = fact.at + RETRY_AFTER_S
+            order.cancel_after = fact.at + pause_s(order.cancel_failures)
             order.last_error = fact.message
         case OrderReplaced():
             order.replaced_by = fact.replaced_by
         case CancelUnanswered():
+            order.cancel_failures += order.cancel_reason is not None
             order.cancel_reason = None
-            order.cancel_after = fact.at + RETRY_AFTER_S
+            order.cancel_after = fact.at + pause_s(order.cancel_failures)
             order.last_error = fact.detail
         case OutcomeUnknown():
             order.is_unknown = True

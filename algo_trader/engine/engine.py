@@ -14,7 +14,7 @@ the process. Nothing here waits, and time comes only inside inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from algo_trader.core import events as ev
@@ -274,6 +274,15 @@ class Engine:
         self._sink(
             DecisionLine(lane.name, candle, indicators, label, signal, events, lane.holding)
         )
+
+    def take_prices(self, prices: Mapping[Symbol, Decimal]) -> None:
+        """The broker's word on prices: of symbols without bars always, else until a bar has come.
+        """
+        for symbol, price in prices.items():
+            if symbol not in self._lanes_on:
+                self.marks[symbol] = price
+            else:
+                self.marks.setdefault(symbol, price)
 
     def remember(self, bars: Sequence[Bar]) -> None:
         """Bars of the present session that were shown without a decision: they may be corrected."""

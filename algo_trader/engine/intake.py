@@ -15,7 +15,7 @@ from algo_trader.core.book import EXTERNAL
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerStatus
 from algo_trader.core.errors import CoreError, SafetyRefusal, StrategyError
 from algo_trader.core.orders import Order
-from algo_trader.core.types import Bar, Side, Symbol, text
+from algo_trader.core.types import ZERO, Bar, Side, Symbol, text
 from algo_trader.engine import reconcile
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.hands import Step
@@ -54,7 +54,10 @@ class Intake:
             case inputs.Readiness():
                 engine.is_ready = item.is_ready
             case inputs.Settle():
+                engine.now = max(engine.now, item.now)
                 engine.settle_all()
+            case inputs.Prices():
+                engine.take_prices(item.prices)
             case inputs.Halt():
                 self._halt(item.reason)
             case inputs.Resume():
@@ -173,10 +176,17 @@ class Intake:
             self._halt(detail)
 
     def _report_strangers(self, orders: Sequence[BrokerOrder]) -> None:
-        """Foreign orders are reported, never canceled; lost ones of our own stop new risk."""
+        """Foreign orders are reported, never canceled; lost ones of our own stop new risk.
+
+        Shares of theirs that waited for such an order's end get their stop now.
+        """
         engine = self._engine
+        self._foreign = {order.symbol for order in orders}
+        for holding in engine.book.in_order():
+            is_bare = holding.strategy == EXTERNAL and holding.qty and holding.stop_price is None
+            if is_bare and holding.symbol not in self._foreign:
+                self._protect_external(holding.symbol)
         for order in orders:
-            self._foreign.add(order.symbol)
             detail = (
                 f"the broker has an open order that this ledger does not know: {order.order_id}, "
                 f"{order.action} {text(order.qty)} {order.symbol}"
@@ -188,21 +198,25 @@ class Intake:
                 self._halt(detail)
 
     def _adopt(self, difference: reconcile.Difference) -> None:
-        """Shares that no order of ours explains.
+        """Shares that no order of ours explains, or fewer than our fills make.
 
-        Where we hold none of the symbol they get the owner `external` and a stop. Where they
-        contradict a position of ours, trading on the difference could open an opposite position:
-        an operator decides.
+        What is there beyond ours gets the owner `external` and a stop; what is gone of ours is
+        gone, and no stop may rest for it: it would open the opposite. Where we held the symbol an
+        operator decides how to go on.
         """
         engine = self._engine
         symbol, ours, theirs, price = difference
         detail = f"the broker holds {text(theirs)} {symbol}, our fills make {text(ours)}"
-        hands, now = engine.hands, engine.now
-        if not ours and price > 0:
-            self._object(detail)
+        self._object(detail)
+        is_same_side = ours * theirs > 0
+        gone = max(abs(ours) - abs(theirs), ZERO) if is_same_side else abs(ours)
+        if gone:
+            self._let_go(symbol, Side.LONG if ours > 0 else Side.SHORT, gone)
+        new = max(abs(theirs) - abs(ours), ZERO) if is_same_side else abs(theirs)
+        if new and price > 0:
             side = Side.LONG if theirs > 0 else Side.SHORT
-            hands.record(
-                ev.SharesAdopted(at=now, symbol=symbol, side=side, qty=abs(theirs), price=price)
+            engine.hands.record(
+                ev.SharesAdopted(at=engine.now, symbol=symbol, side=side, qty=new, price=price)
             )
             if symbol in self._foreign:
                 # What rests there may be their stop already, or one of ours that a ledger from a
@@ -210,9 +224,21 @@ class Intake:
                 self._halt(f"{detail}, with open orders that this ledger does not know")
             else:
                 self._protect_external(symbol)
-        elif engine.book.halted is None:
-            self._object(detail)
+        if ours:
             self._halt(detail)
+        engine.settle_all()
+
+    def _let_go(self, symbol: Symbol, side: Side, qty: Decimal) -> None:
+        """Somebody else has sold or covered shares of ours."""
+        engine = self._engine
+        mark = engine.marks.get(symbol)
+        if mark is None or not mark.is_finite():
+            held = [h for h in engine.book.in_order() if h.symbol == symbol and h.qty]
+            mark = held[0].avg_entry_price
+        engine.hands.record(
+            ev.SharesGone(at=engine.now, symbol=symbol, side=side, qty=qty, price=mark)
+        )
+        engine.listener.tell_gone(symbol, engine.now)
 
     def _adjust_cash(self, cash: Decimal) -> None:
         """The broker's word on cash holds: dividends, fees and transfers are no trades of ours.

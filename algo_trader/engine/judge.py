@@ -171,6 +171,8 @@ class Judge:
             now=now,
             expires_at=expires_at,
         )
+        if decision.order is not None and decision.order.request.order_id in self._book.orders:
+            return  # Decided in a life before, which did not know all of this candle's end.
         self._hands.record(decision.record)
         if decision.order is not None:
             self._hands.send(decision.order)

@@ -11,8 +11,9 @@ from decimal import Decimal
 from algo_trader.core import events as ev
 from algo_trader.core.book import EXTERNAL, Book
 from algo_trader.core.errors import IllegalTransition
+from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order, is_echo
-from algo_trader.core.types import Instant, Role, Symbol, text
+from algo_trader.core.types import ExitReason, Instant, Role, Symbol, text
 from algo_trader.engine import figures
 from algo_trader.engine.breakers import Breakers
 from algo_trader.engine.desk import as_limit
@@ -86,6 +87,14 @@ class Listener:
             return
         self._follow(order, report, was_held=bool(was_held), now=now)
 
+    def tell_gone(self, symbol: Symbol, now: Instant) -> None:
+        """Shares of a symbol have gone without an order of ours: who held them hears of it."""
+        self.pnl_moved = True
+        self._breakers.check_streak(now)
+        for lane in self._lane_of.values():
+            if lane.symbol == symbol and lane.is_told and not lane.holding.qty:
+                lane.tell_closed(now)
+
     def _object(self, report: ev.Report, detail: str) -> None:
         if detail in self._book.objections:
             return
@@ -124,7 +133,7 @@ class Listener:
         elif isinstance(report, ASKED_AGAIN):
             self.was_refused = True
         if isinstance(report, ev.OrderRefused):
-            self._try_as_limit(order, report, now)
+            self._answer_refusal(order, report, now)
         if holding.is_active:
             self._hands.settle(holding, now)
         if isinstance(report, ev.OrderFilled):
@@ -135,16 +144,21 @@ class Listener:
         elif lane is not None and was_held and not holding.qty:
             lane.tell_closed(report.at)
 
-    def _try_as_limit(self, order: Order, report: ev.OrderRefused, now: Instant) -> None:
-        """An entry that the market has reached before it arrived is sent once more, as a limit:
-        unless it has been given up meanwhile, or no entry may leave any more.
+    def _answer_refusal(self, order: Order, report: ev.OrderRefused, now: Instant) -> None:
+        """A stop price that the market has passed: an entry is sent as a limit, and a position
+        whose stop it was to be is closed, as that stop would have done.
         """
         code, words = STOP_THROUGH_MARKET
-        if order.role is not Role.ENTRY or order.request.stop_price is None:
-            return
         if report.code != code or words not in report.message:
             return
         holding = self._book.holdings[(order.strategy, order.request.symbol)]
+        if order.role is Role.ENTRY and order.request.stop_price is not None:
+            self._try_as_limit(order, holding, now)
+        elif order.role is Role.STOP and holding.qty and holding.exit_reason is None:
+            self._hands.exit(holding, ExitReason.STOP_LOSS, now)
+
+    def _try_as_limit(self, order: Order, holding: Holding, now: Instant) -> None:
+        """Once, unless it has been given up meanwhile, or no entry may leave any more."""
         is_wanted = order.cancel_reason is None and not holding.is_active
         is_alive = order.expires_at is None or now < order.expires_at
         if is_wanted and is_alive and self._judge.permits(order.request.symbol):

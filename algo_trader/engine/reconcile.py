@@ -28,9 +28,12 @@ class Difference(NamedTuple):
 
 
 def missing_reports(order: Order, truth: BrokerOrder, now: Instant) -> list[ev.Report]:
-    """The reports that lead from our order to the broker's; empty if they agree."""
+    """The reports that lead from our order to the broker's; empty if they agree.
+
+    Executions come first, whatever the status says: a rejection after some of them ends the rest.
+    """
     order_id = order.order_id
-    if truth.status is BrokerStatus.REJECTED:
+    if truth.status is BrokerStatus.REJECTED and not truth.executions:
         detail = truth.detail or "rejected by the broker"
         return [ev.OrderRefused(at=now, order_id=order_id, code=0, message=detail)]
     found: list[ev.Report] = []
@@ -48,7 +51,7 @@ def missing_reports(order: Order, truth: BrokerOrder, now: Instant) -> list[ev.R
                 execution_id=done.execution_id,
             )
         )
-    if truth.status is BrokerStatus.CANCELED:
+    if truth.status in (BrokerStatus.CANCELED, BrokerStatus.REJECTED):
         found.append(ev.OrderCanceled(at=now, order_id=order_id))
     elif truth.status is BrokerStatus.EXPIRED:
         found.append(ev.OrderExpired(at=now, order_id=order_id))

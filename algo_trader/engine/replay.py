@@ -1,8 +1,9 @@
 """After a restart: what the engine would know if it had been there all along.
 
 Averages, open candles, marks and the state of the strategies are no facts; they are functions of
-the bars and of the fills on record, and are rebuilt here from both. Nothing that was decided is
-decided again: a strategy is shown the candles, its answers are not acted upon.
+the bars and of the fills on record, and are rebuilt here from both. No entry is decided for a
+candle of the past. A position is managed: what was decided before says nothing new, and what a
+candle that closed while nobody was there asks for, a better stop or an exit, is done now.
 """
 
 from __future__ import annotations
@@ -56,29 +57,30 @@ def _show_bars(engine: Engine, day: PastDay, *, is_present: bool) -> None:
             engine.marks[bar.symbol] = bar.close
             for lane in lanes_on.get(bar.symbol, ()):
                 if lane.builder.add(bar):
-                    _show_candles(lane, is_present)
+                    _show_candles(engine, lane, is_present)
     if not is_present:
         for lane in engine.lanes:
             if lane.builder.close_window():
-                _show_candles(lane, is_present)
+                _show_candles(engine, lane, is_present)
 
 
-def _show_candles(lane: Lane, is_present: bool) -> None:
+def _show_candles(engine: Engine, lane: Lane, is_present: bool) -> None:
     for candle in lane.builder.ready:
         try:
-            _show(lane, candle, is_present)
+            _show(engine, lane, candle, is_present)
         except (Exception, SystemExit) as error:  # A user's code may raise anything.
             raise lane.blame(candle.start, error) from error
     lane.builder.ready.clear()
 
 
-def _show(lane: Lane, candle: Candle, is_present: bool) -> None:
+def _show(engine: Engine, lane: Lane, candle: Candle, is_present: bool) -> None:
     lane.last_indicators = indicators = lane.indicators.update(candle)
     lane.candles += 1
     if _was_held(lane, candle):
         if not lane.is_told:
             lane.tell_opened()
-        lane.strategy.manage(candle, lane.position(), indicators)
+        if lane.holding.exit_reason is None:
+            engine.judge.manage(lane, candle, indicators, engine.now)
     elif is_present:
         lane.strategy.signal(candle, indicators)
 

@@ -18,6 +18,10 @@ from algo_trader.feeds.tape import TapeDay
 from algo_trader.venue.costs import Costs
 from algo_trader.venue.rules import VenueRules
 
+LEAD_S = 300.0
+"""Virtual time before the first open."""
+LEAD_REAL_S = 4.0
+"""And no less than so much real time, if it begins when the first client reads the clock."""
 SPEED_MOST = 1_000_000.0
 """How fast the clock runs that waits for nothing."""
 
@@ -58,7 +62,12 @@ def assemble(
     )
     opens_at = replayed.period[0].session.opens_at
     clock = VirtualClock(opens_at, SPEED_MOST if replayed.speed is None else replayed.speed)
-    floor = Floor(desk, clock, period=replayed.period, history=replayed.history)
+    lead_s = LEAD_S
+    if terms.waits_for_clients and replayed.speed is not None:
+        lead_s = max(lead_s, LEAD_REAL_S * replayed.speed)
+    floor = Floor(
+        desk, clock, period=replayed.period, history=replayed.history, lead_s=lead_s
+    )
     return Exchange(
         desk,
         floor,

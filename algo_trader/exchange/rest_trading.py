@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,11 +22,14 @@ TIMEFRAMES = ("1min", "5min", "15min", "1h", "1d")
 
 
 class TradingRoutes:
-    """Answers of one account's desk."""
+    """Answers of one account's desk; `tell_asked` is called whenever the clock is asked for."""
 
-    def __init__(self, desk: Desk, sessions: SessionTable) -> None:
+    def __init__(
+        self, desk: Desk, sessions: SessionTable, tell_asked: Callable[[], None]
+    ) -> None:
         self._desk = desk
         self._sessions = sessions
+        self._tell_asked = tell_asked
 
     def routes(self) -> list[Route]:
         """Every route of the trading host."""
@@ -106,6 +110,7 @@ class TradingRoutes:
     # -- time --
 
     def _clock(self, ask: Ask) -> Answer:
+        self._tell_asked()
         now = int(ask.now)
         session = self._sessions.at(now)
         following = self._sessions.next_after(now)

@@ -60,7 +60,8 @@ class ServerTerms:
     `rate_per_minute` requests a virtual minute on each host, `connections` to each stream at a
     time, `symbols_most` on a data connection; 0 is no limit. Who does not authenticate on the data
     stream within `auth_wait_s` real seconds is sent away. With `waits_for_clients` virtual time
-    stands at the open until somebody has subscribed to bars.
+    stands until somebody has read the clock, and again at the open until somebody has subscribed to
+    bars.
     """
 
     host: str = "127.0.0.1"
@@ -106,6 +107,7 @@ class Exchange:
         self._faults = FaultBook(rules, self._fault_fired)
         self._stopping = asyncio.Event()
         self._subscribed = asyncio.Event()
+        self._awake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._days = DaysSoFar()
         tell, now = self.journal.add, self.now
@@ -135,7 +137,7 @@ class Exchange:
         desk.on_update = self._updated
         floor.on_bars = self._bars
         floor.on_session = self._session
-        self._data.on_subscribed = self._subscribed.set
+        self._data.on_subscribed = self._client_is_ready
 
     # -- life --
 
@@ -144,7 +146,8 @@ class Exchange:
         app = web.Application(client_max_size=REQUEST_MOST)
         trading = RequestBudget(self._terms.rate_per_minute)
         data = RequestBudget(self._terms.rate_per_minute)
-        self._add(app, TradingRoutes(self._desk, self._sessions).routes(), trading)
+        routes = TradingRoutes(self._desk, self._sessions, self._awake.set).routes()
+        self._add(app, routes, trading)
         visible = _Visible(self._floor, self._data.hidden)
         data_terms = DataTerms(has_recent_sip=self._terms.has_recent_sip)
         self._add(app, DataRoutes(visible, data_terms).routes(), data)
@@ -176,12 +179,19 @@ class Exchange:
     async def play(self) -> None:
         """Play the floor to its end; if that is waited for, from when a client wants bars on."""
         if self._terms.waits_for_clients:
+            # A client that has read the clock takes it to run.
+            await self._awake.wait()
+            self._floor.begin()
             await self._subscribed.wait()
         self._floor.begin()
         while (due := self._floor.next_due) is not None:
             await self._floor.clock.sleep_until(due)
             self._play_one()
         self.journal.add("played")
+
+    def _client_is_ready(self) -> None:
+        self._awake.set()
+        self._subscribed.set()
 
     async def stop(self) -> None:
         """Close every connection and the port."""

@@ -52,6 +52,7 @@ KINDS: dict[str, type[ev.Fact]] = {
         ev.TargetSet,
         ev.ExitDecided,
         ev.SharesAdopted,
+        ev.SharesGone,
         ev.CashAdjusted,
         ev.BarCorrected,
         ev.LimitTripped,

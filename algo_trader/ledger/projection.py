@@ -150,9 +150,13 @@ class Projector:
         elif isinstance(fact, ev.OrderIntended):
             cells = self._intended(fact)
         else:
+            trades_before = len(book.trades_today)
             book.apply(fact)
             cells = _NO_ORDER
-            if isinstance(fact, ev.SessionOpened):
+            if isinstance(fact, ev.SharesGone):
+                for done in book.trades_today[trades_before:]:
+                    self._trades.append(self._trade(done, f"gone:{done.strategy}:{self.seq}"))
+            elif isinstance(fact, ev.SessionOpened):
                 # The book has let go of orders that ended; their rows will not change again.
                 self._lines = {key: self._lines[key] for key in book.orders}
                 self._session = fact.session.isoformat()
@@ -212,7 +216,10 @@ class Projector:
         broker_id = _plain(order.broker_id)
         if isinstance(fact, ev.OrderFilled):
             for done in book.trades_today[trades_before:]:
-                self._trades.append(self._trade(done, fact))
+                # A fill's key names the trade: a decision may lead to two of them.
+                self._trades.append(
+                    self._trade(done, f"{fact.order_id}:{text(fact.cum_qty)}")
+                )
             word = "fill" if order.state is OrderState.FILLED else "partial_fill"
             return (
                 fact.order_id, word, before, order.state, text(fact.qty), text(fact.cum_qty),
@@ -241,10 +248,9 @@ class Projector:
         self._settings.append((key, value, recorded_at, before))
         return (*_NO_ORDER[:-1], f"{key} unset" if value is None else f"{key}={value}")
 
-    def _trade(self, done: Trade, fact: ev.OrderFilled) -> Row:
-        # The key of the fill that closed it names a trade: a decision may lead to two of them.
+    def _trade(self, done: Trade, trade_id: str) -> Row:
         return (
-            self.seq, f"{fact.order_id}:{text(fact.cum_qty)}", done.decision, done.symbol,
+            self.seq, trade_id, done.decision, done.symbol,
             done.side, text(done.qty), text(done.entry_price), text(done.exit_price),
             _iso(done.entry_at), _iso(done.exit_at), done.exit_reason, text(done.pnl),
             text(done.pnl_pct), done.strategy, done.duration_s, text(done.commission),

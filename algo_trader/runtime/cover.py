@@ -12,6 +12,7 @@ from algo_trader.runtime import Log
 
 UNCOVERED_MOST_S = 5.0
 """Shares that are without a working stop for so long are told of."""
+TELL_AGAIN_S = 60.0
 
 
 class Cover:
@@ -33,7 +34,9 @@ class Cover:
         self.since_s += seconds
         self.share_seconds += shares * Decimal(round(seconds))
         self.longest_s = max(self.longest_s, self.since_s)
-        if before < UNCOVERED_MOST_S <= self.since_s:
+        is_long = before < UNCOVERED_MOST_S <= self.since_s
+        is_longer = before // TELL_AGAIN_S < self.since_s // TELL_AGAIN_S
+        if is_long or is_longer:
             self._log("uncovered", level="critical", shares=shares, seconds=self.since_s)
 
 

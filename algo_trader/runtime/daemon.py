@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
-from algo_trader.core.broker import AccountState
+from algo_trader.core.broker import AccountState, Execution
 from algo_trader.core.errors import BrokerError, StrategyError
 from algo_trader.core.inputs import (
     CancelEntries,
@@ -26,6 +26,8 @@ from algo_trader.core.inputs import (
     Minute,
     PastDay,
     Readiness,
+    Reports,
+    SessionOpens,
 )
 from algo_trader.core.ports import Broker, LineState, Market
 from algo_trader.core.types import ClientOrderId, Instant, Role, iso, text
@@ -35,7 +37,7 @@ from algo_trader.ledger.errors import StorageError
 from algo_trader.ledger.ledger import Ledger
 from algo_trader.ledger.writer import Writer
 from algo_trader.runtime import Log, status
-from algo_trader.runtime.cover import Cover
+from algo_trader.runtime.cover import UNCOVERED_MOST_S, Cover, uncovered
 from algo_trader.runtime.gate import Gate
 from algo_trader.runtime.lines import Lines
 from algo_trader.runtime.pump import Pump, PumpTerms
@@ -47,9 +49,12 @@ HEARTBEAT_S = 1.0
 IN_FLIGHT_WAIT_S = 5.0
 CANCEL_TRIES = 3
 CANCEL_WAIT_S = 1.0
+COVER_TRIES = 5
 SHUTDOWN = "SHUTDOWN"
 START = "start"
 SWITCHED_OFF = "switched_off"
+UNCOVERED = "uncovered"
+PRICES = "prices"
 TRADE_STREAM = "trade_stream"
 MARKET_DATA = "market_data"
 WARM_UP_PAUSE_S = 5.0
@@ -58,6 +63,7 @@ MOVES_FUNDS = (
     ev.OrderFilled,
     ev.OrderCanceled,
     ev.OrderExpired,
+    ev.OrderRefused,
     ev.OrderAbandoned,
     ev.OutcomeUnknown,
 )
@@ -137,12 +143,15 @@ class Daemon:
         parts, pump = self.parts, self.pump
         self._become(State.RECONCILING)
         self._tell_what_was_left()
-        await self._take_marks()
         if self.remote is None:
+            await self._take_marks()
             await reconcile(pump, parts.broker)
             self.account = await parts.broker.account()
-        else:
+        else:  # Which waits for no bars: positions want their stops first.
             await self.remote.begin()
+            session = self.remote.terms.session()
+            if session is not None:  # What is to end by the clock does so without bars, too.
+                pump.put(SessionOpens(session))
         self._become(State.WARMING_UP)
         pump.put(History(await self._past(), parts.market.now))
         await pump.settled()
@@ -174,6 +183,27 @@ class Daemon:
         """The trade stream has told something of an order."""
         self.pump.wake((order_id,))
 
+    def hear_fill(self, order_id: ClientOrderId, done: Execution) -> None:
+        """The trade stream has told an execution: it counts at once, and once only."""
+        if self.engine.book.orders.get(order_id) is None:
+            self.compare_again(f"an execution of {order_id}, which this ledger does not know")
+            return
+        fill = ev.OrderFilled(
+            at=done.at,
+            order_id=order_id,
+            qty=done.qty,
+            price=done.price,
+            cum_qty=done.cum_qty,
+            commission=done.commission,
+            execution_id=done.execution_id,
+        )
+        self.pump.put(Reports((fill,)))
+
+    def compare_again(self, why: str) -> None:
+        """The broker's books may have changed in a way that no order tells."""
+        if self.remote is not None:
+            self.remote.want_comparison(why)
+
     def hear_trade_stream(self, state: LineState) -> None:
         """The trade stream has come, gone or been refused."""
         if self.remote is not None:
@@ -187,6 +217,7 @@ class Daemon:
             now = standing_clock()
             self.pump.look_up()
             self._cover.look(self.engine.book, now - last)
+            self._watch_gate()
             if self.remote is None:
                 with suppress(BrokerError):
                     self.account = await self.parts.broker.account()
@@ -227,6 +258,10 @@ class Daemon:
                 break
             pump.put(CancelEntries(SHUTDOWN))
             await self._settles(CANCEL_WAIT_S)
+        for _ in range(COVER_TRIES):
+            if not uncovered(self.engine.book):
+                break
+            await self._settles(CANCEL_WAIT_S)  # A stop may be on its way.
         if self.engine.book.resting:
             log("entries_rest_at_shutdown", level="warning", count=self.engine.book.resting)
         for held in status.positions(self.engine):
@@ -299,6 +334,20 @@ class Daemon:
 
     # -- inside --
 
+    def _watch_gate(self) -> None:
+        """No new risk while shares are bare, or while nobody knows what is held is worth."""
+        gate, bare_s = self.parts.gate, self._cover.since_s
+        if bare_s >= UNCOVERED_MOST_S:
+            gate.close(UNCOVERED, "shares are without a working stop", level="critical")
+        else:
+            gate.open(UNCOVERED)
+        held = self.engine.book.active.values()
+        unpriced = {h.symbol for h in held if h.qty and h.symbol not in self.engine.marks}
+        if unpriced and self.remote is not None and self.remote.has_begun:
+            gate.close(PRICES, f"no price is known of {', '.join(sorted(unpriced))}, which is held")
+        else:
+            gate.open(PRICES)
+
     def _line(self, name: str) -> dict[str, Any]:
         """A connection as `status` shows it; one inside the process is there while it trades."""
         return self.parts.lines.shown(name) or {"connected": self.state is State.TRADING}
@@ -326,7 +375,7 @@ class Daemon:
         """What the life before has left and this one cannot settle by itself."""
         book, log = self.engine.book, self.parts.log
         if book.halted is not None:
-            remedy = "put it right, then POST /resume to the control socket"
+            remedy = "put it right, then `algo-trader resume`"
             log("still_halted", level="critical", reason=book.halted, remedy=remedy)
         traded = {(lane.name, lane.symbol) for lane in self.engine.lanes}
         for held in book.in_order():

@@ -77,6 +77,8 @@ async def live(
             raise CoreError(f"{type(found).__name__}: {found}") from found
         if failure is not None:
             raise CoreError(str(failure))
+        if supervisor.stop_reason is not None:  # In good order, but not because it was wanted.
+            raise CoreError(supervisor.stop_reason)
     finally:
         await control.close()
         await daemon.parts.writer.close()

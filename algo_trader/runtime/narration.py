@@ -155,6 +155,9 @@ def _other_event(book: Book, fact: ev.Fact) -> Told | None:
         case ev.SharesAdopted():
             fields = {"symbol": fact.symbol, "side": fact.side, "qty": fact.qty}
             return "shares_adopted", {**fields, "price": fact.price}
+        case ev.SharesGone():
+            fields = {"symbol": fact.symbol, "side": fact.side, "qty": fact.qty}
+            return "shares_gone", {**fields, "price": fact.price}
         case ev.CashAdjusted():
             return "cash_adjusted", {"amount": fact.amount, "cash": fact.cash}
         case ev.BarCorrected():

@@ -8,11 +8,20 @@ with what is on record by then. Rounds are repeated until one of them brings not
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from algo_trader.core.errors import AlgoTraderError
-from algo_trader.core.inputs import Balance, Pinned, Positions, Settle, Strangers, Truths
+from algo_trader.core.inputs import (
+    Balance,
+    Pinned,
+    Positions,
+    Prices,
+    Settle,
+    Strangers,
+    Truths,
+)
 from algo_trader.core.ports import Broker, BrokerOrder, BrokerStatus
-from algo_trader.core.types import ClientOrderId
+from algo_trader.core.types import ClientOrderId, Instant
 from algo_trader.engine.reconcile import position_differences
 from algo_trader.runtime.pump import Pump
 
@@ -23,8 +32,13 @@ class Unsettled(AlgoTraderError):
     """Round after round brings something new: the broker's books are moving."""
 
 
-async def reconcile(pump: Pump, broker: Broker) -> None:
-    """Compare until nothing new comes. Raises BrokerError when the broker cannot be asked."""
+async def reconcile(
+    pump: Pump, broker: Broker, now: Callable[[], Instant] = lambda: 0
+) -> None:
+    """Compare until nothing new comes. Raises BrokerError when the broker cannot be asked.
+
+    `now` is market time, for a market that does not stand still meanwhile.
+    """
     pump.put(Pinned(await broker.account()))
     await pump.settled()
     await _report_strangers(pump, broker)
@@ -34,7 +48,7 @@ async def reconcile(pump: Pump, broker: Broker) -> None:
         cash = (await broker.account()).cash
         await _compare_orders(pump, broker)
         await _compare_positions(pump, broker)
-        pump.put(Settle())
+        pump.put(Settle(now()))
         await pump.settled()
         if pump.facts_recorded == recorded:
             pump.put(Balance(cash))
@@ -50,15 +64,16 @@ async def _report_strangers(pump: Pump, broker: Broker) -> None:
         for order in await broker.orders(())
         if order.status is BrokerStatus.OPEN and order.order_id not in known
     ]
-    if strangers:
-        pump.put(Strangers(strangers))
-        await pump.settled()
+    pump.put(Strangers(strangers))
+    await pump.settled()
 
 
 async def _compare_orders(pump: Pump, broker: Broker) -> None:
     """Every order of the present and the last session; those that ended may still lack a fill."""
     book = pump.engine.book
-    found = {order.order_id: order for order in await broker.orders(list(book.orders))}
+    # One that was refused, or never left, is not there to be found.
+    known = [o.order_id for o in book.orders.values() if o.is_live or o.broker_id or o.fills]
+    found = {order.order_id: order for order in await broker.orders(known)}
     # In the order of our intents: an entry's fills come before those of its stop.
     pump.put(Truths({key: found[key] for key in list(book.orders) if key in found}))
     await pump.settled()
@@ -85,7 +100,10 @@ async def _compare_positions(pump: Pump, broker: Broker) -> None:
     positions may lag behind fills, and fills behind positions.
     """
     book = pump.engine.book
-    first = position_differences(book, await broker.positions())
+    held = await broker.positions()
+    prices = {symbol: each.price for symbol, each in held.items() if each.price is not None}
+    pump.put(Prices(prices))
+    first = position_differences(book, held)
     if not first:
         return
     await asyncio.sleep(pump.terms.grace_s)

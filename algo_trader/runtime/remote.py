@@ -17,7 +17,7 @@ from algo_trader.core.broker import AccountState, BrokerStatus
 from algo_trader.core.errors import BrokerError, KeysRefused
 from algo_trader.core.inputs import Funds, Strangers, Truths
 from algo_trader.core.ports import Broker, LineState
-from algo_trader.core.types import ClientOrderId
+from algo_trader.core.types import ClientOrderId, Instant, Session
 from algo_trader.runtime import Log
 from algo_trader.runtime.gate import Gate
 from algo_trader.runtime.pump import Pump
@@ -25,6 +25,9 @@ from algo_trader.runtime.reconcile import Unsettled, reconcile
 
 SKEW_MOST_S = 2.0
 ACCOUNT_STALE_S = 300.0
+ACCOUNT_PAUSE_S = 2.0
+"""Between two questions about the account, however much happens."""
+SWEEP_STALE_S = 12.0
 STOOD_STILL_S = 10.0
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0
 STREAM_WAIT_S = 10.0
@@ -32,7 +35,9 @@ STREAM_WAIT_S = 10.0
 
 RECONCILE = "reconcile"
 ACCOUNT = "account"
+SWEEP = "orders"
 CLOCK = "clock"
+CALENDAR = "calendar"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +45,16 @@ class RemoteTerms:
     """How often a remote broker is asked, in seconds of real time.
 
     `streams` run for the daemon's whole life, by name. `read_skew` gives the seconds by which the
-    broker's clock is ahead of ours.
+    broker's clock is ahead of ours; `disagreement`, asked after it, what broker and calendar say
+    differently of whether the market is open, empty if nothing. `now` is market time, `session` the
+    one it is in.
     """
 
     streams: Sequence[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]
     read_skew: Callable[[], Awaitable[float]]
+    disagreement: Callable[[], str] = lambda: ""
+    now: Callable[[], Instant] = lambda: 0
+    session: Callable[[], Session | None] = lambda: None
     account_every_s: float = 30.0
     sweep_every_s: float = 5.0
     clock_every_s: float = 60.0
@@ -71,7 +81,7 @@ class Remote:
         self._gate = gate
         self._log = log
         self._clock = clock
-        self._account_at = clock()
+        self._account_at = self._swept_at = clock()
         self._account_wanted = asyncio.Event()
         self._compare_wanted = asyncio.Event()
         self._stream_seen = asyncio.Event()
@@ -136,7 +146,7 @@ class Remote:
         delay = RETRY_FIRST_S
         while True:
             try:
-                await reconcile(self._pump, self._broker)
+                await reconcile(self._pump, self._broker, self.terms.now)
                 self._account_wanted.set()
                 return
             except (BrokerError, Unsettled) as error:
@@ -165,28 +175,47 @@ class Remote:
                 for order in book.orders.values()
                 if order.is_live and order.broker_id is not None and order.cancel_reason is None
             ]
-            if not wanted or self._comparing.locked():
+            if not wanted:
+                self._heed_sweep(None)
                 continue
             try:
                 await self._look_at(wanted)
             except BrokerError as error:
-                self._log("sweep_failed", error=error)
+                self._heed_sweep(error)
+                if isinstance(error, KeysRefused):
+                    self.want_account()  # Which says so to everybody.
+            else:
+                self._heed_sweep(None)
+
+    def _heed_sweep(self, error: BrokerError | None) -> None:
+        """Orders that cannot be asked about for a while: fills may go unheard."""
+        now = self._clock()
+        if error is None:
+            self._swept_at = now
+            self._gate.open(SWEEP)
+            return
+        self._log("sweep_failed", level="warning", error=error)
+        if now - self._swept_at > SWEEP_STALE_S:
+            self._gate.close(SWEEP, f"open orders cannot be asked about: {error}")
 
     async def _look_at(self, wanted: Sequence[ClientOrderId]) -> None:
         orders = await self._broker.orders(wanted)
         busy = set(self._pump.in_flight)
-        found = {order.order_id: order for order in orders}
-        told = {key: found[key] for key in wanted if key in found and key not in busy}
-        self._pump.put(Truths(told))
-        self._pump.wake(key for key in wanted if key not in found and key not in busy)
         known = self._pump.engine.book.orders
-        strangers = [
-            order
-            for order in orders
-            if order.status is BrokerStatus.OPEN and order.order_id not in known
-        ]
-        if strangers:
-            self._pump.put(Strangers(strangers))
+        found = {order.order_id: order for order in orders if order.order_id not in busy}
+        told, strangers = {}, []
+        for order in orders:
+            ours = known.get(order.order_id)
+            is_open = order.status is BrokerStatus.OPEN
+            if ours is None:
+                strangers += [order] if is_open else []
+            elif order.order_id in found and ours.cancel_reason is None and (
+                ours.is_live or is_open  # One that we gave up on and that is there has come late.
+            ):
+                told[order.order_id] = order
+        self._pump.put(Truths(told))
+        self._pump.put(Strangers(strangers))
+        self._pump.wake(key for key in wanted if key not in found and key not in busy)
 
     # -- watching --
 
@@ -196,28 +225,35 @@ class Remote:
 
     async def _watch_account(self) -> None:
         while True:
-            try:
-                async with asyncio.timeout(self.terms.account_every_s):
-                    await self._account_wanted.wait()
-            except TimeoutError:
-                pass
-            self._account_wanted.clear()
-            try:
-                account = await self._broker.account()
-            except KeysRefused as error:
-                self._gate.close(ACCOUNT, str(error), level="critical")
-                continue
-            except BrokerError as error:
-                self._log("account_unknown", error=error, age_s=round(self.account_age_s))
-                if self.account_age_s > ACCOUNT_STALE_S:
-                    self._gate.close(ACCOUNT, f"not told for over {ACCOUNT_STALE_S:g} s: {error}")
-                continue
-            self.account, self._account_at = account, self._clock()
-            if account.blocked:
-                self._gate.close(ACCOUNT, account.blocked, level="critical")
-            else:
-                self._gate.open(ACCOUNT)
-            self._pump.put(Funds(account.buying_power))
+            await self._ask_account()
+            await asyncio.sleep(ACCOUNT_PAUSE_S)
+
+    async def _ask_account(self) -> None:
+        """Once, when it is wanted or its time has come."""
+        is_closed = ACCOUNT in self._gate.reasons
+        every_s = self.terms.sweep_every_s if is_closed else self.terms.account_every_s
+        try:
+            async with asyncio.timeout(every_s):
+                await self._account_wanted.wait()
+        except TimeoutError:
+            pass
+        self._account_wanted.clear()
+        try:
+            account = await self._broker.account()
+        except KeysRefused as error:
+            self._gate.close(ACCOUNT, str(error), level="critical")
+            return
+        except BrokerError as error:
+            self._log("account_unknown", error=error, age_s=round(self.account_age_s))
+            if self.account_age_s > ACCOUNT_STALE_S:
+                self._gate.close(ACCOUNT, f"not told for over {ACCOUNT_STALE_S:g} s: {error}")
+            return
+        self.account, self._account_at = account, self._clock()
+        if account.blocked:
+            self._gate.close(ACCOUNT, account.blocked, level="critical")
+        else:
+            self._gate.open(ACCOUNT)
+        self._pump.put(Funds(account.buying_power))
 
     async def _watch_clock(self) -> None:
         while True:
@@ -231,6 +267,11 @@ class Remote:
                     self._gate.close(CLOCK, why, level="critical")
                 else:
                     self._gate.open(CLOCK)
+                disagreement = self.terms.disagreement()
+                if disagreement:
+                    self._gate.close(CALENDAR, disagreement, level="critical")
+                else:
+                    self._gate.open(CALENDAR)
             await asyncio.sleep(self.terms.clock_every_s)
 
 

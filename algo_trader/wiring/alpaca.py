@@ -12,12 +12,14 @@ from algo_trader.brokers.alpaca.clock import ClockSource, SteeredClock
 from algo_trader.brokers.alpaca.endpoints import Endpoints
 from algo_trader.brokers.alpaca.keys import Keys
 from algo_trader.brokers.alpaca.market_data import MarketData
+from algo_trader.brokers.alpaca.reading import BrokerTime
 from algo_trader.brokers.alpaca.trade_stream import TradeStream
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.config import Settings
 from algo_trader.core.book import Book
 from algo_trader.core.holding import Holding
 from algo_trader.core.session import SessionTable
+from algo_trader.core.types import iso
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.intake import Intake
 from algo_trader.engine.lane import Lane
@@ -37,8 +39,11 @@ from algo_trader.wiring.trading import Trading, wire_engine
 
 PATIENCE_S = 90
 """Rule of the plan: a window is closed so long after its end, whatever is missing in it."""
-STEER_EVERY_S = 3.0
+STEER_EVERY_S, CLOCK_EVERY_S = 3.0, 60.0
+"""How often the broker's clock is read where market time is taken from it, and where not."""
 FRESH = "bars"
+EDGE_S = 120
+"""Around an open or a close broker and calendar may be of two minds for so long."""
 WORTH_ASKING = frozenset(
     {
         "fill",
@@ -57,6 +62,8 @@ WORTH_ASKING = frozenset(
     }
 )
 """Events of the trade stream after which the order is asked about; others tell nothing new."""
+REVISIONS = frozenset({"trade_bust", "trade_correct"})
+"""Events that change what was an execution: positions and cash are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +106,11 @@ def wire_alpaca(
     def hear(update: TradeUpdate) -> None:
         order_id = broker.hear(update)
         if order_id is not None and update.event in WORTH_ASKING and daemons:
+            if update.execution is not None:
+                daemons[0].hear_fill(order_id, update.execution)
             daemons[0].wake(order_id)
+            if update.event in REVISIONS:
+                daemons[0].compare_again(f"{update.event} of {order_id}")
 
     stream = TradeStream(
         where.trade_stream,
@@ -139,9 +150,14 @@ def wire_alpaca(
         engine.listener.entry_limit_cap_pct = settings.broker.entry_limit_cap_pct
         return engine
 
+    told: list[BrokerTime] = []  # The broker's last word on the time.
+
     async def read_skew() -> float:
-        skew_s = await broker.read_skew()
-        return skew_s if clock.source is ClockSource.SYSTEM else 0.0
+        told[:] = [await broker.read_clock()]
+        return (broker.skew_s or 0.0) if clock.source is ClockSource.SYSTEM else 0.0
+
+    def disagreement() -> str:
+        return calendars_differ(sessions, told[0]) if told else ""
 
     is_steered = clock.source is ClockSource.BROKER
     parts = Parts(
@@ -160,7 +176,10 @@ def wire_alpaca(
         remote=RemoteTerms(
             streams=[(TRADE_STREAM, stream.run)],
             read_skew=read_skew,
-            **({"clock_every_s": STEER_EVERY_S} if is_steered else {}),
+            disagreement=disagreement,
+            now=clock.now,
+            session=lambda: sessions.at(clock.now()),
+            clock_every_s=STEER_EVERY_S if is_steered else CLOCK_EVERY_S,
         ),
     )
     daemon = Daemon(parts)
@@ -171,6 +190,27 @@ def wire_alpaca(
         await data.close()
 
     return daemon, close
+
+
+def calendars_differ(sessions: SessionTable, told: BrokerTime) -> str:
+    """What broker and calendar say differently of this moment, or of when the session that both see
+    ends; nothing near an open or a close.
+    """
+    if told.is_open is None:
+        return ""
+    session = sessions.at(int(told.now))
+    if told.is_open and session is not None and told.next_close is not None:
+        if abs(told.next_close - session.closes_at) <= EDGE_S:
+            return ""
+        return (
+            f"the broker says that the market closes at {iso(int(told.next_close))}, "
+            f"the exchange calendar at {iso(session.closes_at)}"
+        )
+    around = {sessions.at(int(told.now) + shift) is not None for shift in (-EDGE_S, 0, EDGE_S)}
+    if told.is_open in around:
+        return ""
+    state = "open" if told.is_open else "closed"
+    return f"the broker says that the market is {state}, the exchange calendar that it is not"
 
 
 def _first_lane(trading: Trading) -> Lane:

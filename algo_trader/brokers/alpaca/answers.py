@@ -11,7 +11,7 @@ from typing import NamedTuple
 from algo_trader.brokers.alpaca.client import Answer
 from algo_trader.brokers.alpaca.orders import RestOrder, read_order
 from algo_trader.brokers.alpaca.wire import body_of, plain, text_of
-from algo_trader.core.errors import KeysRefused, Unanswered
+from algo_trader.core.errors import Unanswered
 
 NOT_FOUND = 40410000
 DUPLICATE = 40010001
@@ -46,8 +46,8 @@ def is_duplicate(refusal: Refusal) -> bool:
     )
 
 
-def check_keys_accepted(answer: Answer, what: str) -> None:
-    """KeysRefused if the answer is that the keys are not accepted, which comes before all else."""
+def keys_refused_in(answer: Answer) -> str | None:
+    """That the keys are not accepted, in words, which comes before all else; None if they are."""
     body = body_of(answer.body)
     is_wordless_403 = (
         answer.status == 403
@@ -55,11 +55,12 @@ def check_keys_accepted(answer: Answer, what: str) -> None:
         and text_of(body, "message") is not None
         and "code" not in body
     )
-    if answer.status == 401 or is_wordless_403:
-        raise KeysRefused(
-            f"{what}: the broker does not accept the keys (HTTP {answer.status}): check "
-            "ALGO_BROKER_API_KEY, ALGO_BROKER_SECRET_KEY and broker.paper"
-        )
+    if answer.status != 401 and not is_wordless_403:
+        return None
+    return (
+        f"the broker does not accept the keys (HTTP {answer.status}): check "
+        "ALGO_BROKER_API_KEY, ALGO_BROKER_SECRET_KEY and broker.paper"
+    )
 
 
 def value_in(answer: Answer, what: str) -> object:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 
 from algo_trader.brokers.alpaca import reading
 from algo_trader.brokers.alpaca.answers import Refusal, value_in
@@ -30,7 +31,9 @@ from algo_trader.core.events import Command, Report
 from algo_trader.core.types import BrokerOrderId, ClientOrderId, Symbol
 
 EXECUTE_S = 8.5
-"""A command with its retries takes no longer; the pump's own patience is 10 seconds."""
+"""A command with its retries, and all that is asked about one order, takes no longer; the pump's
+own patience is 10 seconds.
+"""
 
 SINGLE_QUESTIONS = 5
 """As many orders that are not open are asked for one by one; more of them by listing all orders."""
@@ -55,9 +58,8 @@ class AlpacaBroker:
         self._client = client
         self._clock = clock
         self._finder = Finder(calls, clock, monotonic)
-        self._commands = Commands(
-            calls, self._finder, clock, lambda: Deadline(execute_s, monotonic)
-        )
+        self._limit = partial(Deadline, execute_s, monotonic)
+        self._commands = Commands(calls, self._finder, clock, self._limit)
 
     @classmethod
     def open(
@@ -90,14 +92,14 @@ class AlpacaBroker:
             name = self._finder.know(name, update.broker_id)
         if update.execution is not None:
             self._finder.fills.hear(update.broker_id, update.execution)
-            self._finder.watch.hear(update.broker_id, update.execution.cum_qty)
+            self._finder.untold.hear(update.broker_id, update.execution.cum_qty)
         return name
 
     def is_mute(self, connected_at: float) -> bool:
         """Whether the trade stream, connected since that monotonic instant, has not told of fills
         that REST shows.
         """
-        return self._finder.watch.is_mute(connected_at)
+        return self._finder.untold.is_mute(connected_at)
 
     async def account(self) -> AccountState:
         """The account now; `blocked` says in words why it may not open positions."""
@@ -121,11 +123,6 @@ class AlpacaBroker:
             raise Unanswered("GET /clock: a clock that cannot be read")
         self._clock.steer(told.now, answer.sent_at, answer.got_at)
         return told
-
-    async def read_skew(self) -> float:
-        """Read the broker's clock: seconds by which it is ahead of this machine's."""
-        await self.read_clock()
-        return self._clock.skew_s or 0.0
 
     async def orders(self, known: Collection[ClientOrderId]) -> Sequence[BrokerOrder]:
         """Every open order, and those of `known` that are found, open or not.
@@ -153,16 +150,19 @@ class AlpacaBroker:
 
     async def order(self, order_id: ClientOrderId) -> BrokerOrder | None:
         """The order of that client_order_id; None on the broker's own word that it has none."""
-        found = await self._finder.find(order_id)
+        deadline = self._limit()
+        found = await self._finder.find(order_id, deadline)
         if isinstance(found, Refusal):
             return None
-        await self._finder.complete([found])
-        return await self._told(found, True)
+        await self._finder.complete([found], deadline)
+        return await self._told(found, True, deadline)
 
     async def _value(self, path: str, urgency: Urgency) -> object:
         return value_in(await self._finder.ask(path, None, urgency), f"GET {path}")
 
-    async def _told(self, order: RestOrder, is_wanted: bool) -> BrokerOrder:
+    async def _told(
+        self, order: RestOrder, is_wanted: bool, deadline: Deadline | None = None
+    ) -> BrokerOrder:
         """The order in core's words, with the executions that are known."""
         status, detail = order.status, order.detail
         if status is not BrokerStatus.OPEN and self._finder.told(order) is None:
@@ -175,6 +175,6 @@ class AlpacaBroker:
             order.qty,
             status,
             self._finder.fills.told(order),
-            await self._finder.successor(order) if is_wanted else None,
+            await self._finder.successor(order, deadline) if is_wanted else None,
             detail,
         )

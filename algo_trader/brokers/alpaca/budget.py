@@ -1,8 +1,11 @@
-"""The one budget of requests, and the pause all of them make when the broker says so.
+"""The one budget of requests, and the pauses all of them make when the broker says so.
 
 Real time. A request leaves only if, with it, no minute holds more than `per_minute` of them: that
 is true of any minute, so it does not matter where the broker's own begin. What is urgent may use
 all of it, the rest a share, so that protective orders and look-ups find some left.
+
+While the keys are refused one request leaves from time to time to learn whether they still are, the
+most urgent of those that wait.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from algo_trader.brokers.alpaca.errors import Throttled
+from algo_trader.core.errors import KeysRefused
 from algo_trader.core.types import Word
 
 
@@ -32,6 +36,14 @@ PER_CENT = {
     Urgency.BACKGROUND: 60,
 }
 """How much of a minute's requests may be gone for one more of this urgency to leave."""
+
+PROBE_S = {
+    Urgency.PROTECTIVE: 3.0,
+    Urgency.LOOKUP: 4.0,
+    Urgency.ENTRY: 5.0,
+    Urgency.BACKGROUND: 6.0,
+}
+"""How long after the last request one of this urgency leaves while the keys are refused."""
 
 
 class RateBudget:
@@ -54,22 +66,23 @@ class RateBudget:
         self._sleep = sleep
         self._sent: deque[float] = deque()
         self._paused_until = 0.0
-
-    @property
-    def used(self) -> int:
-        """Requests that left within the last minute."""
-        self._forget()
-        return len(self._sent)
+        self._refused = ""
+        self._probed_at = 0.0
 
     async def take(self, urgency: Urgency, most_s: float = 60.0) -> None:
-        """Wait for leave to send one request; Throttled if it takes more than `most_s` seconds."""
+        """Wait for leave to send one request; if it takes more than `most_s` seconds Throttled, or
+        KeysRefused.
+        """
         latest = self._clock() + most_s
         while True:
             wait_s = self._wait_s(urgency)
             if wait_s <= 0:
-                self._sent.append(self._clock())
+                self._probed_at = self._clock()
+                self._sent.append(self._probed_at)
                 return
             if self._clock() + wait_s > latest:
+                if self._refused:
+                    raise KeysRefused(self._refused)
                 raise Throttled(
                     f"the limit of {self._per_minute} requests a minute is used up: "
                     f"not sent, free again in {wait_s:.1f} s"
@@ -80,10 +93,20 @@ class RateBudget:
         """Nothing leaves for so long: the broker has refused a request for their number."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
+    def refuse(self, words: str) -> None:
+        """The broker does not accept the keys, in these words."""
+        self._refused, self._probed_at = words, self._clock()
+
+    def accept(self) -> None:
+        """The broker has accepted the keys."""
+        self._refused = ""
+
     def _wait_s(self, urgency: Urgency) -> float:
         self._forget()
         now = self._clock()
         paused_s = self._paused_until - now
+        if self._refused:
+            paused_s = max(paused_s, self._probed_at + PROBE_S[urgency] - now)
         most = max(1, self._per_minute * PER_CENT[urgency] // 100)
         over = len(self._sent) - most
         if over < 0:

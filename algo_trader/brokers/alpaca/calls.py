@@ -7,7 +7,7 @@ The table, by what went wrong:
   no harm; an order never, its outcome is looked up;
 * 429: nothing was taken; every call pauses as long as the broker says, and this one is sent once
   more if that is short. A cancel keeps trying;
-* keys not accepted: never again.
+* keys not accepted: never again; until they are, one call of all leaves every few seconds.
 
 A call with its retries keeps to a deadline: the caller's own patience must not end first.
 """
@@ -19,12 +19,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-from algo_trader.brokers.alpaca.answers import check_keys_accepted
+from algo_trader.brokers.alpaca.answers import keys_refused_in
 from algo_trader.brokers.alpaca.budget import RateBudget, Urgency
 from algo_trader.brokers.alpaca.client import AlpacaClient, Answer
 from algo_trader.brokers.alpaca.clock import SteeredClock
 from algo_trader.brokers.alpaca.errors import NotConnected, Throttled
-from algo_trader.core.errors import Unanswered, Unavailable
+from algo_trader.core.errors import KeysRefused, Unanswered, Unavailable
 
 PAUSE_S = 1.0
 LONGEST_PAUSE_S = 3.0
@@ -115,7 +115,9 @@ class Calls:
     ) -> Answer:
         tries = throttles = 0
         while True:
-            await self._budget.take(urgency, max(deadline.left_s - LEAST_S, 0.0))
+            if deadline.left_s < LEAST_S:
+                raise Unavailable(f"{method} {path}: its time was over before it was sent")
+            await self._budget.take(urgency, deadline.left_s - LEAST_S)
             may_repeat = tries < retry.times and deadline.left_s > PAUSE_S + LEAST_S
             try:
                 answer = await self._client.call(method, path, terms, limit_s=deadline.left_s)
@@ -137,7 +139,6 @@ class Calls:
                             f"not taken; free again in {pause_s:.1f} s"
                         )
                     continue  # The budget makes it wait.
-                check_keys_accepted(answer, f"{method} {path}")
                 is_transient = answer.status >= 500 or answer.status == 408
                 if not (is_transient and retry.after_silence and may_repeat):
                     return answer
@@ -146,7 +147,15 @@ class Calls:
             await self._sleep(PAUSE_S)
 
     def _heed(self, answer: Answer) -> None:
-        """Pause every call if the broker has no requests left for us."""
+        """Pause every call if the broker has no requests left for us. KeysRefused if it does not
+        know us, and then calls wait for one of them to be accepted.
+        """
+        refused = keys_refused_in(answer)
+        if refused is not None:
+            self._budget.refuse(refused)
+            raise KeysRefused(refused)
+        if answer.status < 500 and answer.status != 429:
+            self._budget.accept()
         pause_s = self._pause_s(answer)
         if answer.status == 429:
             self._budget.pause(pause_s or UNSAID_PAUSE_S)

@@ -1,6 +1,7 @@
 """Alpaca's SDK in a few threads of its own, with limits of time that it does not have.
 
-Each thread has a client of its own, for a requests session is not promised to be safe between them.
+Commands have threads that no question ever takes: a stop must not wait behind slow answers. Each
+thread has a client of its own, for a requests session is not promised to be safe between them.
 The SDK's retries are off, proxies and .netrc are not consulted, redirects not followed, and bodies
 are read from the wire's text: the SDK would turn money into floats. What went wrong is told by
 evidence: only if nothing was written to a socket was nothing sent. No exception of a library leaves
@@ -25,14 +26,17 @@ from algo_trader.core.errors import Unanswered
 if TYPE_CHECKING:
     from alpaca.trading.client import TradingClient
 
-    from algo_trader.brokers.alpaca.line import Line
+    from algo_trader.brokers.alpaca.outlet import Outlet
 
 WORKERS = 4
+"""Threads for questions, and as many more for commands."""
+
+COMMANDS = ("POST", "PATCH", "DELETE")
 CONNECT_S = 3.0
 READ_S = 7.0
 TOTAL_S = 9.0
 ABORT_S = 0.5
-KEPT_HEADERS = ("retry-after", "x-ratelimit-remaining", "x-ratelimit-reset", "x-request-id")
+KEPT_HEADERS = ("retry-after", "x-ratelimit-remaining", "x-ratelimit-reset")
 
 
 class Answer(NamedTuple):
@@ -56,7 +60,8 @@ class _Failure(NamedTuple):
 
 
 class AlpacaClient:
-    """Calls of one REST API of Alpaca's, at most WORKERS at once. Imports the SDK when it is made.
+    """Calls of one REST API of Alpaca's, at most WORKERS questions and as many commands at once.
+    Imports the SDK when it is made.
     """
 
     def __init__(
@@ -65,7 +70,8 @@ class AlpacaClient:
         self._make = _maker(url, keys, (connect_s, read_s))
         self._url = url
         self._keys = keys
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="alpaca")
+        self._questions = ThreadPoolExecutor(WORKERS, thread_name_prefix="alpaca")
+        self._commands = ThreadPoolExecutor(WORKERS, thread_name_prefix="alpaca-command")
         self._own = threading.local()
         self._workers: list[_Worker] = []
 
@@ -83,8 +89,9 @@ class AlpacaClient:
         something was, and within `limit_s` no whole answer came, however slowly it dripped.
         """
         job = _Job(method, path, terms)
+        pool = self._commands if method in COMMANDS else self._questions
         try:
-            work = self._pool.submit(self._run, job)
+            work = pool.submit(self._run, job)
         except RuntimeError:
             raise NotConnected(f"{job}: the connection to the broker has been ended") from None
         future = asyncio.wrap_future(work)
@@ -105,10 +112,13 @@ class AlpacaClient:
 
     def close(self) -> None:
         """End the threads; what they wait for is cut off. Waits for one that is connecting."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        pools = (self._questions, self._commands)
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
         for worker in self._workers:
-            worker.line.abort(worker.line.user)
-        self._pool.shutdown(wait=True)
+            worker.outlet.abort(worker.outlet.user)
+        for pool in pools:
+            pool.shutdown(wait=True)
         for worker in self._workers:
             worker.client._session.close()
 
@@ -119,8 +129,8 @@ class AlpacaClient:
         if worker is None:
             worker = self._own.worker = self._make()
             self._workers.append(worker)
-        line = worker.line
-        job.begin(line)
+        outlet = worker.outlet
+        job.begin(outlet)
         sent_at = time.monotonic()
         try:
             response = worker.client._session.request(
@@ -132,7 +142,7 @@ class AlpacaClient:
                 allow_redirects=False,
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not leave the thread.
-            return _Failure(_reason(error), line.has_sent)
+            return _Failure(_reason(error), outlet.has_sent)
         return Answer(
             response.status_code,
             decoded(self._keys.scrubbed(response.content)) if response.content else None,
@@ -146,7 +156,7 @@ class _Worker(NamedTuple):
     """What a thread has to itself."""
 
     client: TradingClient
-    line: Line
+    outlet: Outlet
 
 
 class _Job:
@@ -158,23 +168,23 @@ class _Job:
         has_content = method in ("POST", "PATCH")
         self.query = None if has_content else terms
         self.content = dict(terms or {}) if has_content else None
-        self._line: Line | None = None
+        self._outlet: Outlet | None = None
         self._is_aborted = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
-    def begin(self, line: Line) -> None:
-        """A thread has taken it and will use this line."""
-        self._line = line
-        line.begin(self)
+    def begin(self, outlet: Outlet) -> None:
+        """A thread has taken it and will send it through this outlet."""
+        self._outlet = outlet
+        outlet.begin(self)
         if self._is_aborted:
-            line.abort(self)
+            outlet.abort(self)
 
     def abort(self) -> bool:
-        """Cut off the line it uses: nothing is sent from now on; whether something was."""
+        """Shut the outlet it uses: nothing is sent from now on; whether something was."""
         self._is_aborted = True
-        return self._line is not None and self._line.abort(self)
+        return self._outlet is not None and self._outlet.abort(self)
 
 
 def _answer_of(job: _Job, outcome: Answer | _Failure) -> Answer:
@@ -190,18 +200,18 @@ def _maker(url: str, keys: Keys, timeout: tuple[float, float]) -> Callable[[], _
         warnings.simplefilter("ignore", DeprecationWarning)
         from alpaca.trading.client import TradingClient
 
-    from algo_trader.brokers.alpaca.line import LimitedAdapter, Line
+    from algo_trader.brokers.alpaca.outlet import LimitedAdapter, Outlet
 
     def make() -> _Worker:
         client = TradingClient(keys.key_id, keys.secret, raw_data=True, url_override=url)
         client._retry = 0
         session: Any = client._session
         session.trust_env = False
-        line = Line()
-        adapter = LimitedAdapter(line, timeout)
+        outlet = Outlet()
+        adapter = LimitedAdapter(outlet, timeout)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
-        return _Worker(client, line)
+        return _Worker(client, outlet)
 
     return make
 

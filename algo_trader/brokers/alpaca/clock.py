@@ -24,8 +24,8 @@ class ClockSource(Word):
 
 
 class SteeredClock:
-    """Seconds since the epoch. `skew_s` is how far the broker's clock is ahead of this machine's,
-    None until it was measured; it means nothing with the source "broker".
+    """Seconds since the epoch. `skew_s` is how far the broker's clock is ahead of this one, None
+    until it was measured: below zero also while time stands still.
     """
 
     def __init__(
@@ -69,4 +69,5 @@ class SteeredClock:
         middle = (sent_at_monotonic + got_at_monotonic) / 2
         self._read = server_epoch, middle
         ago_s = self._monotonic() - middle
-        self.skew_s = server_epoch - (self._system() - ago_s)
+        rate = self.speed if self.source is ClockSource.BROKER else 1
+        self.skew_s = server_epoch + ago_s * rate - self.precise()

@@ -27,7 +27,7 @@ from algo_trader.brokers.alpaca.orders import (
     unsendable,
 )
 from algo_trader.brokers.alpaca.pairs import flat, pair_body
-from algo_trader.brokers.alpaca.reporting import ended, fills_of
+from algo_trader.brokers.alpaca.reporting import REJECTED, reports_of
 from algo_trader.brokers.alpaca.wire import body_of
 from algo_trader.core.broker import BrokerStatus
 from algo_trader.core.errors import BrokerError, Unanswered, Unavailable
@@ -154,7 +154,7 @@ class Commands:
             order = await self._finder.by_id(broker_id, Urgency.PROTECTIVE, deadline)
             if order.status is BrokerStatus.OPEN and refusal is not None:
                 return (self._cancel_refused(order_id, refusal),)
-            return await self._proven_end(order)
+            return await self._proven_end(order, deadline)
 
     async def _replace(
         self, order_id: ClientOrderId, request: OrderRequest, deadline: Deadline
@@ -182,7 +182,7 @@ class Commands:
             return (taken,)
         try:
             old = await self._finder.by_id(broker_id, Urgency.PROTECTIVE, deadline)
-            return (*await self._proven_end(old), taken)
+            return (*await self._proven_end(old, deadline), taken)
         except BrokerError:
             return (taken,)  # What is known of the new order is not lost with the old one's word.
 
@@ -197,18 +197,18 @@ class Commands:
             raise Unanswered(f"{request.order_id}: {refusal.message}: look the order up")
         return self._refused(request, refusal)
 
-    async def _proven_end(self, order: RestOrder) -> Sequence[Report]:
+    async def _proven_end(self, order: RestOrder, deadline: Deadline) -> Sequence[Report]:
         """The executions of an order and what ended it; nothing while it may still fill, or while
         one of its executions is missing.
         """
         if order.status is BrokerStatus.OPEN:
             return ()
-        await self._finder.complete([order])
+        await self._finder.complete([order], deadline)
         executions = self._finder.told(order)
         if executions is None:
             return ()
-        end = ended(order, await self._finder.successor(order), self._clock.now())
-        return () if end is None else (*fills_of(order, executions), *end)
+        successor = await self._finder.successor(order, deadline)
+        return reports_of(order, executions, successor, self._clock.now())
 
     def _taken(self, request: OrderRequest, answer: Answer, what: str) -> Report:
         """The order in the answer, if it is the one that was sent."""
@@ -219,9 +219,8 @@ class Commands:
         return self._accepted(request, self._finder.keep(order))
 
     def _accepted(self, request: OrderRequest, order: RestOrder) -> Report:
-        if order.status is BrokerStatus.REJECTED:
-            reason = order.detail or "rejected by the broker"
-            return self._refused(request, Refusal(UNCODED, reason))
+        if order.status is BrokerStatus.REJECTED and not order.filled_qty:
+            return self._refused(request, Refusal(UNCODED, order.detail or REJECTED))
         return OrderAccepted(
             at=self._clock.now(), order_id=order.order_id, broker_id=order.broker_id
         )

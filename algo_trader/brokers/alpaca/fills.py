@@ -19,6 +19,9 @@ from algo_trader.core.types import ZERO, BrokerOrderId, Instant
 PATIENCE_S = 2.0
 """A gap is filled from the average once it is older: the rows may be on their way."""
 
+UNANSWERED_PATIENCE_S = 10.0
+"""The same while the rows cannot be asked for."""
+
 _FINEST = Decimal("0.000001")
 
 
@@ -30,38 +33,47 @@ class Fills:
         self._known: dict[BrokerOrderId, list[Execution]] = {}
         self._gap_since: dict[BrokerOrderId, float] = {}
 
-    def hear(self, broker_id: BrokerOrderId, execution: Execution) -> bool:
-        """Keep an execution; whether it was news. One whose shares are counted already is not."""
+    def hear(self, broker_id: BrokerOrderId, execution: Execution) -> None:
+        """Keep an execution, unless any of its shares are counted already."""
         known = self._known.setdefault(broker_id, [])
         start = execution.cum_qty - execution.qty
         if any(start < each.cum_qty and each.cum_qty - each.qty < execution.cum_qty
                for each in known):
-            return False
+            return
         known.append(execution)
         known.sort(key=_cum_qty)
-        return True
 
     def told(self, order: RestOrder) -> tuple[Execution, ...]:
-        """The executions of what the order says was filled, ascending."""
-        known = self._known.get(order.broker_id, ())
-        return tuple(each for each in known if each.cum_qty <= order.filled_qty)
+        """Every execution that the order confirms, ascending, and those that follow them without a
+        gap: the stream may be ahead of what REST says was filled.
+        """
+        told, end = [], ZERO
+        for each in self._known.get(order.broker_id, ()):
+            follows = each.cum_qty - each.qty == end
+            if follows:
+                end = each.cum_qty
+            if follows or each.cum_qty <= order.filled_qty:
+                told.append(each)
+        return tuple(told)
 
     def is_whole(self, order: RestOrder) -> bool:
         """Whether every share that the order says was filled is told of."""
-        is_whole = sum((each.qty for each in self.told(order)), start=ZERO) == order.filled_qty
+        is_whole = sum((each.qty for each in self.told(order)), start=ZERO) >= order.filled_qty
         if is_whole:
             self._gap_since.pop(order.broker_id, None)
         else:
             self._gap_since.setdefault(order.broker_id, self._clock())
         return is_whole
 
-    def make_up(self, order: RestOrder, now: Instant) -> None:
-        """Fill the order's gaps from its average price, if they are old enough."""
+    def make_up(
+        self, order: RestOrder, now: Instant, patience_s: float = PATIENCE_S
+    ) -> None:
+        """Fill the order's gaps from its average price, if they are older than `patience_s`."""
         since = self._gap_since.get(order.broker_id)
-        if since is None or self._clock() - since < PATIENCE_S:
+        if since is None or self._clock() - since < patience_s:
             return
         average = order.filled_avg_price
-        told = self.told(order)
+        told = self._within(order)
         missing = order.filled_qty - sum((each.qty for each in told), start=ZERO)
         if average is None or missing <= ZERO:
             return
@@ -77,6 +89,15 @@ class Fills:
             made = f"average:{order.broker_id}:{end.normalize():f}"
             at = order.at or now
             self.hear(order.broker_id, Execution(at, end - start, price, end, ZERO, made))
+
+    def _within(self, order: RestOrder) -> list[Execution]:
+        """What is known of the shares that the order says were filled, cut off at their end."""
+        filled = order.filled_qty
+        return [
+            each._replace(qty=min(each.cum_qty, filled) - start, cum_qty=min(each.cum_qty, filled))
+            for each in self._known.get(order.broker_id, ())
+            if (start := each.cum_qty - each.qty) < filled
+        ]
 
 
 def execution_of(

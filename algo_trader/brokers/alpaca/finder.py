@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from algo_trader.brokers.alpaca.answers import Refusal, not_found_in, order_in, value_in
 from algo_trader.brokers.alpaca.budget import Urgency
 from algo_trader.brokers.alpaca.calls import QUESTION, Calls, Deadline
 from algo_trader.brokers.alpaca.client import Answer
 from algo_trader.brokers.alpaca.clock import SteeredClock
-from algo_trader.brokers.alpaca.fills import Fills
+from algo_trader.brokers.alpaca.fills import PATIENCE_S, UNANSWERED_PATIENCE_S, Fills
 from algo_trader.brokers.alpaca.listing import Listing
-from algo_trader.brokers.alpaca.mute import MuteWatch
+from algo_trader.brokers.alpaca.mute import UntoldFills
 from algo_trader.brokers.alpaca.orders import RestOrder, read_order
 from algo_trader.brokers.alpaca.pairs import flat, is_made_up, target_of
 from algo_trader.brokers.alpaca.wire import body_of
 from algo_trader.core.broker import BrokerStatus, Execution
-from algo_trader.core.errors import Unanswered
+from algo_trader.core.errors import BrokerError, Unanswered
 from algo_trader.core.types import BrokerOrderId, ClientOrderId
 
 QUESTION_S = 9.0
@@ -27,8 +28,8 @@ BY_CLIENT_ID = "/orders:by_client_order_id"
 class Finder:
     """Asks about orders and remembers what never changes: ids and executions.
 
-    Every method raises Unavailable or Unanswered as a question does. `clock` dates what has no
-    date.
+    Every method raises Unavailable or Unanswered as a question does, unless it says otherwise.
+    `clock` dates what has no date.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Finder:
     ) -> None:
         self.fills = Fills(monotonic)
         self.listing = Listing(self.ask)
-        self.watch = MuteWatch(monotonic)
+        self.untold = UntoldFills(monotonic)
         self._calls = calls
         self._clock = clock
         self._monotonic = monotonic
@@ -80,7 +81,7 @@ class Finder:
     def keep(self, order: RestOrder) -> RestOrder:
         """The order under our name; its ids are remembered, and how far it is filled."""
         name = self.know(order.order_id, order.broker_id)
-        self.watch.see(order.broker_id, order.filled_qty)
+        self.untold.see(order.broker_id, order.filled_qty)
         if order.is_in_pair:
             self._in_pairs.add(order.broker_id)
         return order if name == order.order_id else order._replace(order_id=name)
@@ -153,22 +154,31 @@ class Finder:
             raise Unanswered(f"asked for order {broker_id}, the answer is another one")
         return self.keep(order)
 
-    async def complete(self, orders: Sequence[RestOrder]) -> None:
-        """Know every execution of these orders, as far as anybody can tell them."""
+    async def complete(
+        self, orders: Sequence[RestOrder], deadline: Deadline | None = None
+    ) -> None:
+        """Know every execution of these orders, as far as anybody can tell them. That nobody can
+        is no error: what is known of the orders is worth telling without.
+        """
         lacking = [order for order in orders if not self.fills.is_whole(order)]
         if not lacking:
             return
-        for broker_id, execution in await self.listing.activities(lacking):
-            self.fills.hear(broker_id, execution)
+        patience_s = UNANSWERED_PATIENCE_S
+        with suppress(BrokerError):
+            async for broker_id, execution in self.listing.activities(lacking, deadline):
+                self.fills.hear(broker_id, execution)
+            patience_s = PATIENCE_S
         for order in lacking:
             if not self.fills.is_whole(order):
-                self.fills.make_up(order, self._clock.now())
+                self.fills.make_up(order, self._clock.now(), patience_s)
 
     def told(self, order: RestOrder) -> tuple[Execution, ...] | None:
         """All executions of the order, or None while one is missing."""
         return self.fills.told(order) if self.fills.is_whole(order) else None
 
-    async def successor(self, order: RestOrder) -> ClientOrderId | None:
+    async def successor(
+        self, order: RestOrder, deadline: Deadline | None = None
+    ) -> ClientOrderId | None:
         """The client's id of the order that took this one's place, asked for if need be; None if
         there is none or it cannot be told.
         """
@@ -176,7 +186,7 @@ class Finder:
             return None
         if order.replaced_by not in self._client_ids:
             try:
-                await self.by_id(order.replaced_by)
-            except Unanswered:
+                await self.by_id(order.replaced_by, Urgency.LOOKUP, deadline)
+            except BrokerError:
                 return None
         return self._client_ids[order.replaced_by]

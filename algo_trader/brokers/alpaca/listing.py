@@ -6,12 +6,21 @@ for. Pages overlap in time and rows count once by id.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from algo_trader.brokers.alpaca.answers import value_in
 from algo_trader.brokers.alpaca.budget import Urgency
+from algo_trader.brokers.alpaca.calls import Deadline
 from algo_trader.brokers.alpaca.client import Answer
 from algo_trader.brokers.alpaca.fills import activity_of
 from algo_trader.brokers.alpaca.orders import RestOrder, read_order
@@ -26,11 +35,16 @@ SMALLEST_PAGE = 50
 """Alpaca's pages are no smaller than this unless there is nothing more."""
 
 MOST_PAGES = 20
+PAST_PAGES = 4
+"""One that never was, such as a refused order, would have all orders of the account listed."""
+
 ACTIVITY_PAGE = 100
 OVERLAP_S = 0.001
 EARLIER_S = 5.0
 
-Ask: TypeAlias = Callable[[str, Mapping[str, str] | None, Urgency], Awaitable[Answer]]
+Ask: TypeAlias = Callable[
+    [str, Mapping[str, str] | None, Urgency, Deadline | None], Awaitable[Answer]
+]
 
 
 class Listing:
@@ -43,44 +57,46 @@ class Listing:
         self, wanted: Collection[ClientOrderId]
     ) -> dict[BrokerOrderId, RestOrder]:
         """The open orders; Unanswered if one of the wanted is there and cannot be read."""
-        return await self._read("open", wanted, is_enough=lambda missing: False)
+        return await self._read("open", wanted, MOST_PAGES, is_enough=lambda missing: False)
 
     async def past_orders(
         self, wanted: Collection[ClientOrderId]
     ) -> dict[BrokerOrderId, RestOrder]:
         """Orders of any status from the latest back to the oldest of the wanted, or as far as
-        MOST_PAGES pages go; Unanswered if one of the wanted is there and cannot be read.
+        PAST_PAGES pages go; Unanswered if one of the wanted is there and cannot be read.
+
+        That is the latest 2,000 orders, and 200 where the broker's pages are small. One that is
+        missing in the answer may be older or never have been: it takes a question of its own.
         """
-        return await self._read("all", wanted, is_enough=lambda missing: not missing)
+        return await self._read("all", wanted, PAST_PAGES, is_enough=lambda missing: not missing)
 
     async def activities(
-        self, orders: Sequence[RestOrder]
-    ) -> list[tuple[BrokerOrderId, Execution]]:
-        """Executions of these orders, as far as the activities tell them yet."""
+        self, orders: Sequence[RestOrder], deadline: Deadline | None = None
+    ) -> AsyncIterator[tuple[BrokerOrderId, Execution]]:
+        """Executions of these orders, as far as the activities tell them yet, page by page."""
         lacking = {order.broker_id for order in orders}
         earliest = min(order.submitted_at or 0.0 for order in orders)
         terms = {"direction": "desc", "page_size": str(ACTIVITY_PAGE)}
         if earliest:
             terms["after"] = _written(earliest - EARLIER_S)
-        found: list[tuple[BrokerOrderId, Execution]] = []
         seen: set[str] = set()
         for _ in range(MOST_PAGES):
-            rows = await self._rows("/account/activities/FILL", terms)
+            rows = await self._rows("/account/activities/FILL", terms, deadline)
             names = [name for row in rows if (name := text_of(row, "id")) is not None]
             news = [name for name in names if name not in seen]
             seen.update(names)
             for read in filter(None, map(activity_of, rows)):
                 if read[0] in lacking:
-                    found.append(read)
+                    yield read
             if len(rows) < ACTIVITY_PAGE or not news:
                 break
             terms["page_token"] = news[-1]
-        return found
 
     async def _read(
         self,
         status: str,
         wanted: Collection[ClientOrderId],
+        most_pages: int,
         is_enough: Callable[[Collection[ClientOrderId]], bool],
     ) -> dict[BrokerOrderId, RestOrder]:
         found: dict[BrokerOrderId, RestOrder] = {}
@@ -88,7 +104,7 @@ class Listing:
         seen: set[str] = set()
         until: float | None = None
         terms = {"status": status, "limit": str(PAGE), "direction": "desc", "nested": "true"}
-        for _ in range(MOST_PAGES):
+        for _ in range(most_pages):
             rows = await self._rows("/orders", terms)
             has_news = False
             for row in (leg for each in rows for leg in flat(each)):
@@ -109,8 +125,10 @@ class Listing:
             terms["until"] = _written(until)
         return found
 
-    async def _rows(self, path: str, terms: Mapping[str, str]) -> list[Body]:
-        answer = await self._ask(path, dict(terms), Urgency.LOOKUP)
+    async def _rows(
+        self, path: str, terms: Mapping[str, str], deadline: Deadline | None = None
+    ) -> list[Body]:
+        answer = await self._ask(path, dict(terms), Urgency.LOOKUP, deadline)
         rows = rows_of(value_in(answer, f"GET {path}"))
         if rows is None:
             raise Unanswered(f"GET {path}: no list")

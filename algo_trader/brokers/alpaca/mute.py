@@ -24,7 +24,7 @@ class _Seen(NamedTuple):
     less_at: float | None
 
 
-class MuteWatch:
+class UntoldFills:
     """Compares what REST shows with what the stream told. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

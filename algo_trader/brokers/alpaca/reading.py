@@ -21,7 +21,6 @@ class BrokerTime(NamedTuple):
 
     now: float
     is_open: bool | None
-    next_open: float | None
     next_close: float | None
 
 
@@ -55,7 +54,8 @@ def positions_of(value: object) -> Mapping[Symbol, BrokerPosition] | None:
             qty = -abs(qty)
         if qty:
             price = decimal_of(row, "avg_entry_price") or ZERO
-            found[symbol] = BrokerPosition(symbol, qty, price)
+            current = decimal_of(row, "current_price")
+            found[symbol] = BrokerPosition(symbol, qty, price, current)
     return found
 
 
@@ -69,6 +69,5 @@ def time_of(value: object) -> BrokerTime | None:
     return BrokerTime(
         now,
         is_open if isinstance(is_open, bool) else None,
-        epoch_of(body, "next_open"),
         epoch_of(body, "next_close"),
     )

@@ -40,7 +40,7 @@ STEADY_S = 10.0
 
 
 class TradeStream:
-    """Events of one account's orders. `oddities` counts what was passed over.
+    """Events of one account's orders.
 
     `is_mute`, asked from time to time while nothing comes, says whether a stream that is connected
     since a monotonic instant should have told of something; such a connection is given up.
@@ -61,7 +61,7 @@ class TradeStream:
         ping_s: float = PING_EVERY_S,
         look_s: float = LOOK_EVERY_S,
     ) -> None:
-        self.oddities = 0
+        self._oddities = 0
         self._url = url
         self._keys = keys
         self._hear = hear
@@ -75,6 +75,11 @@ class TradeStream:
         self._ping_s = ping_s
         self._told: tuple[LineState, str] | None = None
         self._last_word = ""
+
+    @property
+    def oddities(self) -> int:
+        """Frames and events that were passed over, since the start."""
+        return self._oddities
 
     async def run(self) -> None:
         """Until cancelled: connect, listen, and connect again. Closes its socket at the end."""
@@ -162,7 +167,7 @@ class TradeStream:
         value = decoded(frame)
         messages = [value] if isinstance(value, dict) else rows_of(value)
         if messages is None:
-            self.oddities += 1
+            self._oddities += 1
             return []
         return messages
 
@@ -174,11 +179,11 @@ class TradeStream:
         try:
             update = read_update(message.get("data"))
             if update is None:
-                self.oddities += 1
+                self._oddities += 1
             else:
                 self._hear(update)
         except Exception:  # noqa: BLE001 - one event must not cost those behind it.
-            self.oddities += 1
+            self._oddities += 1
 
     def _note(self, message: Body) -> None:
         """Keep the broker's own word on why it is about to close."""
@@ -187,7 +192,7 @@ class TradeStream:
         if word is not None:
             self._last_word = plain(word)
         elif message.get("stream") not in ("authorization", "listening"):
-            self.oddities += 1
+            self._oddities += 1
 
     # -- words --
 

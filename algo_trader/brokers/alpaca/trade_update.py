@@ -5,25 +5,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from algo_trader.brokers.alpaca.fills import execution_of
-from algo_trader.brokers.alpaca.wire import body_of, decimal_of, epoch_of, text_of
+from algo_trader.brokers.alpaca.wire import body_of, decimal_of, text_of
 from algo_trader.core.broker import Execution
-from algo_trader.core.types import BrokerOrderId, ClientOrderId, Instant
+from algo_trader.core.types import BrokerOrderId, ClientOrderId
 
 FILLS = frozenset({"fill", "partial_fill"})
 
 
 class TradeUpdate(NamedTuple):
-    """What happened to an order, in Alpaca's word for it, at `at` in whole seconds.
-
-    `replaced_by` is the successor's id at Alpaca. An event that is not known here is given too.
-    """
+    """What happened to an order, in Alpaca's word for it, known here or not."""
 
     event: str
     order_id: ClientOrderId | None
     broker_id: BrokerOrderId
     execution: Execution | None
-    replaced_by: BrokerOrderId | None
-    at: Instant
 
 
 def read_update(value: object) -> TradeUpdate | None:
@@ -43,12 +38,10 @@ def read_update(value: object) -> TradeUpdate | None:
             "timestamp" if text_of(body, "timestamp") else "at",
             text_of(body, "execution_id") or text_of(body, "event_id") or "",
         )
-    order_id, replaced_by = text_of(order, "client_order_id"), text_of(order, "replaced_by")
+    order_id = text_of(order, "client_order_id")
     return TradeUpdate(
         event,
         ClientOrderId(order_id) if order_id else None,
         BrokerOrderId(broker_id),
         execution,
-        BrokerOrderId(replaced_by) if replaced_by else None,
-        int(epoch_of(body, "timestamp") or epoch_of(body, "at") or 0),
     )

@@ -65,6 +65,7 @@ class BarHistory:
         self._log = log
         self._sleep = sleep
         self._prices = Prices()
+        self._told_short: set[tuple[Symbol, int]] = set()
         self._whole: dict[date, dict[Symbol, list[Bar]]] = {}
 
     async def past(
@@ -86,7 +87,8 @@ class BarHistory:
                 by_symbol[symbol] = bars + by_symbol[symbol]
                 candles[symbol] += len({(bar.start - session.opens_at) // span for bar in bars})
         for symbol in symbols:
-            if candles[symbol] < needed:
+            if candles[symbol] < needed and (symbol, candles[symbol]) not in self._told_short:
+                self._told_short.add((symbol, candles[symbol]))
                 self._log(
                     "history_is_short", level="warning", symbol=symbol,
                     candles=candles[symbol], needed=needed,

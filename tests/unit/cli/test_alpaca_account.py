@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from algo_trader.cli.alpaca_account import account_of, open_ledger
+from algo_trader.cli.alpaca_account import AHEAD_S, account_of, open_ledger
 from algo_trader.cli.start_alpaca import where_to
 from algo_trader.config import Settings, load_settings
 from algo_trader.core.errors import ConfigError, SafetyRefusal
 from algo_trader.core.events import AccountPinned
 from algo_trader.ledger.ledger import Ledger
 
+NOW = 4_000_000_000
 PAPER, OTHER_PAPER, LIVE, OTHER_LIVE = "PA30ABC", "PA30XYZ", "123456789", "987654321"
 
 
@@ -25,7 +26,7 @@ def know(data_dir: Path, *accounts: str) -> None:
     """Each of the accounts has a ledger here."""
     for account in accounts:
         folder = account_of(data_dir, account, is_new=True)
-        open_ledger(folder)
+        open_ledger(folder, NOW)
         with Ledger.open(folder.ledger) as ledger:
             ledger.append((AccountPinned(at=1000, account=account, cash=Decimal(100)),))
 
@@ -101,11 +102,29 @@ def test_an_account_that_can_be_no_folder(tmp_path: Path, account: str) -> None:
 def test_its_ledger_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     """Goal: made once, safe to repeat, no backup of what is new; overrides come back."""
     folder = account_of(tmp_path / "deep", PAPER, is_new=False)
-    assert open_ledger(folder) == ({}, None)
+    assert open_ledger(folder, NOW) == ({}, None)
     assert folder.path.stat().st_mode & 0o777 == 0o700
     with Ledger.open(folder.ledger) as ledger:
         ledger.override("risk.max_open_positions", "3")
-    assert open_ledger(folder) == ({"risk.max_open_positions": "3"}, None)
+    assert open_ledger(folder, NOW) == ({"risk.max_open_positions": "3"}, None)
+
+
+def test_a_ledger_does_not_go_back_in_time(tmp_path: Path) -> None:
+    """Goal: an exchange that replays the past once more is refused, with its remedy; a clock that
+    is read a little off is not. Method: a ledger whose last fact is of second 1000.
+    """
+    know(tmp_path, PAPER)
+    folder = account_of(tmp_path, PAPER, is_new=False)
+    open_ledger(folder, 1000 - AHEAD_S)
+    with pytest.raises(SafetyRefusal, match=r"--data-dir of its own"):
+        open_ledger(folder, 1000 - AHEAD_S - 1)
+
+
+def test_a_new_account_is_new(tmp_path: Path) -> None:
+    """Goal: --new-account never quietly goes on with a ledger that is there."""
+    know(tmp_path, PAPER)
+    with pytest.raises(SafetyRefusal, match="knows the Alpaca account PA30ABC already"):
+        account_of(tmp_path, PAPER, is_new=True)
 
 
 # -- where to --

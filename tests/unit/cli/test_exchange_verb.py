@@ -32,6 +32,8 @@ REFUSED = [
     (["--set", "costs.slippage_per_share=oops"], "costs.slippage_per_share"),
     (["--set", "costs.slipage=0"], "costs.slippage_per_share"),
     (["--faults", "nowhere.toml"], "nowhere.toml"),
+    (["--speed", "0.5", "--env-file", "new.env"], "whole number from 1 to 1000"),
+    (["--speed", "max", "--env-file", "new.env"], "whole number from 1 to 1000"),
     (["--journal", "/nowhere/at/all.jsonl"], "--journal"),
     (["--env-file", "/nowhere/at/all.env"], "--env-file"),
     (["--bars", "nowhere.csv"], "nowhere.csv"),
@@ -64,9 +66,9 @@ def test_the_env_file_is_its_owners_and_of_ours_only(tmp_path: Path) -> None:
     itself, and never over somebody's own. Method: write twice, then over a hand-written one.
     """
     file = tmp_path / "rehearsal.env"
-    for speed in (60.0, None, 300.0):
+    for speed in (60.0, 300.0):
         require_writable(file)
-        write_env_file(file, ENDPOINTS, Keys("id", "secret"), speed)
+        write_env_file(file, ENDPOINTS, Keys("id", "secret"), speed, ("AA", "BB"))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     lines = file.read_text().splitlines()
     assert lines[0] == MARK
@@ -81,11 +83,12 @@ def test_the_env_file_is_its_owners_and_of_ours_only(tmp_path: Path) -> None:
         "ALGO_BROKER_SECRET_KEY": "secret",
         "ALGO_CLOCK__SOURCE": "broker",
         "ALGO_CLOCK__SPEED": "300",
+        "ALGO_WATCHLIST": "AA,BB",
     }
     own = tmp_path / ".env"
     own.write_text("ALGO_WATCHLIST=AAPL\n")
     with pytest.raises(ConfigError, match="not written by the exchange"):
         require_writable(own)
     with pytest.raises(ConfigError, match="not written by the exchange"):
-        write_env_file(own, ENDPOINTS, Keys("id", "secret"), 60)
+        write_env_file(own, ENDPOINTS, Keys("id", "secret"), 60, ("AA",))
     assert own.read_text() == "ALGO_WATCHLIST=AAPL\n"

@@ -139,13 +139,15 @@ def test_the_limit_expires_with_the_signal(submitted: Desk) -> None:
 
 
 def test_a_protective_stop_is_not_tried_as_a_limit(pending: Desk) -> None:
-    """Goal: only entries: a stop that is refused so gives way to a close. Method: refuse it twice.
+    """Goal: only entries: the price has passed the stop, so the position is closed as the stop
+    would have done, at once. Method: refuse it.
     """
     pending.fill(ENTRY, 113)
     step = refuse(pending, STOP)
-    assert not step.commands
-    (step, *_) = pending.pass_minute()
-    assert [request.type for request in sent(step)] in (["stop"], ["market"])
+    assert [request.type for request in sent(step)] == ["market"]
+    assert any(
+        isinstance(fact, ev.ExitDecided) and fact.reason == "stop_loss" for fact in step.facts
+    )
 
 
 # -- what would not be placed now is not tried again --

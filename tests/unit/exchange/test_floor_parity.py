@@ -98,7 +98,7 @@ def by_venue(plan: Sequence[tuple[tuple[Bar, ...], Sequence[Wish]]]) -> tuple[An
     fills = [
         (each.order_id, each.qty, each.price) for each in reports if isinstance(each, OrderFilled)
     ]
-    return sorted(fills), venue.account.cash, venue.buying_power
+    return sorted(fills), venue.account.cash, round(venue.buying_power, 12)
 
 
 def by_floor(plan: Sequence[tuple[tuple[Bar, ...], Sequence[Wish]]]) -> tuple[Any, ...]:
@@ -124,7 +124,7 @@ def by_floor(plan: Sequence[tuple[tuple[Bar, ...], Sequence[Wish]]]) -> tuple[An
         floor.step_until(OPEN + minute * MINUTE + 59)
         asked = wishes_
     fills = [(each.order.client_order_id, each.qty, each.price) for each in desk.blotter.executions]
-    return sorted(fills), desk.venue.account.cash, desk.venue.buying_power
+    return sorted(fills), desk.venue.account.cash, round(desk.venue.buying_power, 12)
 
 
 def send(desk: Desk, name: str, wish: Wish, now: float) -> None:

@@ -35,9 +35,9 @@ from algo_trader.strategies.base import HOLD, Management, MoveStop, Position, Si
 
 SESSION = Session(date(2024, 1, 3), 1_704_292_200, 1_704_292_200 + 60 * 60)
 CASH = Decimal(25_000)
-PATIENT = PumpTerms(is_lockstep=True, command_timeout_s=1_000.0, settle_s=0.0)
-LIVE = PumpTerms(is_lockstep=False, command_timeout_s=1_000.0, settle_s=0.0)
-HASTY = PumpTerms(is_lockstep=True, command_timeout_s=0.0, settle_s=0.0)
+PATIENT = PumpTerms(is_lockstep=True, command_timeout_s=1_000.0, settle_s=0.0, grace_s=0.0)
+LIVE = PumpTerms(is_lockstep=False, command_timeout_s=1_000.0, settle_s=0.0, grace_s=0.0)
+HASTY = PumpTerms(is_lockstep=True, command_timeout_s=0.0, settle_s=0.0, grace_s=0.0)
 """Silence is noticed at once."""
 
 

@@ -476,8 +476,8 @@ def test_a_sweep_leaves_a_cancel_its_time() -> None:
     play(story, "sweep")
 
 
-def test_no_sweep_beside_a_comparison() -> None:
-    """Goal: what is being compared whole is not asked for besides. Method: a slow comparison."""
+def test_sweeps_go_on_beside_a_comparison() -> None:
+    """Goal: one that takes long keeps nobody from hearing of a fill. Method: a slow comparison."""
 
     async def story(office: Office) -> None:
         await office.start()
@@ -485,7 +485,7 @@ def test_no_sweep_beside_a_comparison() -> None:
         office.far.slow_s = 12.0
         office.remote.want_comparison("a test")
         await asyncio.sleep(11)
-        assert office.far.times("orders") == 1
+        assert office.far.times("orders") == 2
 
     play(story, "sweep", "comparing")
 
@@ -604,12 +604,12 @@ def test_buying_power_follows_the_account() -> None:
         office.far.buying_power = Decimal(700)
         for _ in range(10):
             office.remote.want_account()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(2)
         assert office.engine.risk_view("X").buying_power == 700
         office.far.buying_power = Decimal(600)
-        await asyncio.sleep(29)
+        await asyncio.sleep(28)
         assert office.engine.risk_view("X").buying_power == 700
-        await asyncio.sleep(1)
+        await asyncio.sleep(4)
         assert office.engine.risk_view("X").buying_power == 600
         assert office.far.times("account") == 2
         assert office.remote.account is not None

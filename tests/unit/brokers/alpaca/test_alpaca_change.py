@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from rest_kit import (
     HTML,
     NO_ORDER,
     POST,
+    Asked,
     Reply,
     Rig,
     fill_json,
@@ -131,6 +132,26 @@ def test_an_end_waits_for_its_fills() -> None:
         assert kinds(reports) == [OrderFilled, OrderCanceled]
 
 
+def test_a_rejected_order_keeps_its_executions() -> None:
+    """Goal: a rejection does not undo what was filled: the executions are reported, and the rest is
+    canceled; without executions it is a refusal; what filled wholly has no other end.
+    """
+    with rig() as at:
+        begun(at)
+        at.server.script(DELETE, DONE)
+        at.server.script(
+            GET,
+            shown(status="rejected"),
+            shown(status="rejected", filled_qty="4", filled_avg_price="9.50"),
+            shown(status="rejected", filled_qty="10", filled_avg_price="9.50"),
+        )
+        rows = [fill_json("4", "4", "9.50"), fill_json("10", "6", "9.50")]
+        at.server.script(FILLS, Reply(200, rows[:1]), Reply(200, rows))
+        assert kinds(cancel(at)) == [OrderRefused]
+        assert kinds(cancel(at)) == [OrderFilled, OrderCanceled]
+        assert kinds(cancel(at)) == [OrderFilled, OrderFilled]
+
+
 def test_a_cancel_that_was_refused() -> None:
     """Goal: refused with the broker's code and text if the order still works."""
     with rig() as at:
@@ -216,6 +237,31 @@ def test_a_replace_that_was_only_taken(then: Reply, wanted: list[type]) -> None:
         at.server.script(PATCH, Reply(200, order_json(NEW, "b-2")))
         at.server.script(GET, then)
         assert kinds(replace(at)) == wanted
+
+
+def test_a_replace_is_told_of_in_time() -> None:
+    """Goal: what is asked after a replace was taken shares the command's eight and a half seconds:
+    the word on the new order is not lost in waiting for the old one's executions.
+
+    Method: answers that take five and two seconds, then activities that fail.
+    """
+    with rig() as at:
+        begun(at)
+
+        def slow(seconds: float, body: Any) -> Callable[[Asked], Reply]:
+            def answer(asked: Asked) -> Reply:
+                at.extra_s += seconds
+                return Reply(200, body)
+
+            return answer
+
+        old = order_json(OLD, status="canceled", filled_qty="4", filled_avg_price="9.50")
+        at.server.script(PATCH, slow(5, order_json(NEW, "b-2")))
+        at.server.script(GET, slow(2, old))
+        at.server.script(FILLS, Reply(502, HTML))
+        assert kinds(replace(at)) == [OrderAccepted]
+        assert at.monotonic() <= 8.5
+        assert at.server.count(FILLS) == 1
 
 
 def test_a_replace_that_was_refused() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -83,6 +84,38 @@ def test_a_call_that_no_thread_was_free_for_was_not_sent() -> None:
 
         assert isinstance(at.do(calls())[-1], NotConnected)
         assert at.server.count("GET /v2/late") == 0
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+def test_a_command_does_not_wait_for_questions(method: str) -> None:
+    """Goal: a stop order leaves at once though every thread for questions waits for an answer, and
+    closing ends both kinds. Method: as many silent questions as there are threads, then a command.
+    """
+    with rig(read_s=20) as at:
+        at.server.script(PATH, HANG)
+        at.server.script(f"{method} /v2/orders", Reply(200, {}), HANG)
+
+        async def calls() -> int:
+            ask = [
+                asyncio.create_task(at.client.call("GET", "/thing", limit_s=20))
+                for _ in range(2 * WORKERS)
+            ]
+            async with asyncio.timeout(5):
+                while at.server.count(PATH) < WORKERS:
+                    await asyncio.sleep(0.01)
+            answer = await at.client.call(method, "/orders", limit_s=5)
+            ask.append(asyncio.create_task(at.client.call(method, "/orders", limit_s=20)))
+            async with asyncio.timeout(5):
+                while at.server.count(f"{method} /v2/orders") < 2:
+                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(at.client.close)
+                await asyncio.gather(*ask, return_exceptions=True)
+            return answer.status
+
+        before = set(threading.enumerate())
+        assert at.do(calls()) == 200
+        left = set(threading.enumerate()) - before
+        assert not [thread for thread in left if thread.name.startswith("alpaca")]
 
 
 def test_a_caller_that_gives_up_frees_its_thread() -> None:

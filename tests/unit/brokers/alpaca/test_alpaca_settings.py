@@ -12,7 +12,7 @@ from algo_trader.brokers.alpaca.clock import ClockSource, SteeredClock
 from algo_trader.brokers.alpaca.endpoints import check_keys, endpoints
 from algo_trader.brokers.alpaca.errors import Throttled
 from algo_trader.brokers.alpaca.keys import Keys
-from algo_trader.core.errors import ConfigError, SafetyRefusal, Unavailable
+from algo_trader.core.errors import ConfigError, KeysRefused, SafetyRefusal, Unavailable
 
 
 def test_alpacas_own_endpoints() -> None:
@@ -168,7 +168,6 @@ def test_what_protects_finds_requests_left() -> None:
     budget = Budget()
     shares = [budget.free(urgency) for urgency in reversed(Urgency)]
     assert shares == [12, 3, 4, 1]
-    assert budget.made.used == 20
     budget.extra_s += 61
     assert budget.free(Urgency.ENTRY) == 15
 
@@ -188,6 +187,45 @@ def test_a_pause_holds_for_all() -> None:
     assert fast.free(Urgency.PROTECTIVE) == 20
     fast.extra_s += 1.01
     assert fast.free(Urgency.PROTECTIVE) == 20
+
+
+def test_refused_keys_are_probed_now_and_then() -> None:
+    """Goal: while the keys are refused one request leaves every few seconds, the protective ones
+    first; who cannot wait hears why. Once they are accepted nothing waits.
+
+    Method: two protective requests and one of each other kind at once, on a clock by hand.
+    """
+    budget = Budget()
+    left: list[tuple[Urgency, float]] = []
+
+    async def ask(urgency: Urgency, most_s: float) -> None:
+        await budget.made.take(urgency, most_s)
+        left.append((urgency, budget.now()))
+
+    async def sleep(seconds: float) -> None:
+        """Until the clock has come so far; who wakes first moves it."""
+        wanted = budget.now() + seconds
+        waiting.append(wanted)
+        while budget.now() < wanted:
+            await asyncio.sleep(0)
+            if min(waiting) == wanted:
+                budget.extra_s = max(budget.extra_s, wanted)
+        waiting.remove(wanted)
+
+    async def all_ask() -> list[BaseException | None]:
+        asked = [ask(urgency, 8) for urgency in reversed(Urgency)]
+        return await asyncio.gather(*asked, ask(Urgency.PROTECTIVE, 8), return_exceptions=True)
+
+    waiting: list[float] = []
+    budget.made = RateBudget(20, clock=budget.now, sleep=sleep)
+    budget.made.refuse("no such keys")
+    with pytest.raises(KeysRefused, match="no such keys"):
+        budget.take(Urgency.PROTECTIVE, 2)
+    outcomes = asyncio.run(all_ask())
+    assert left == [(Urgency.PROTECTIVE, 3.0), (Urgency.PROTECTIVE, 6.0)]
+    assert [str(each) for each in outcomes if each is not None] == ["no such keys"] * 3
+    budget.made.accept()
+    assert budget.free(Urgency.ENTRY) == 13
 
 
 class Times:
@@ -223,6 +261,24 @@ def test_the_systems_time() -> None:
     assert times.clock.now() == NOW + 50
     times.system -= 20
     assert times.clock.now() == NOW + 50
+
+
+def test_time_that_stands_still_is_a_skew() -> None:
+    """Goal: after this machine's clock was an hour ahead and is right again, market time stands
+    still, which is seen as an hour of skew and less and less of it.
+    """
+    times = Times(ClockSource.SYSTEM)
+    times.system += 3600
+    assert times.clock.now() == NOW + 3600
+    times.system -= 3600
+    times.clock.steer(NOW, 100.0, 100.0)
+    assert times.clock.skew_s == -3600.0
+    times.go(1800)
+    times.clock.steer(NOW + 1800, 1900.0, 1900.0)
+    assert times.clock.skew_s == -1800.0
+    times.go(1800)
+    times.clock.steer(NOW + 3600, 3700.0, 3700.0)
+    assert times.clock.skew_s == 0.0
 
 
 def test_the_brokers_time() -> None:

@@ -122,6 +122,14 @@ def test_an_order_that_is_rejected_at_once() -> None:
         assert isinstance(submit(at, request()), OrderRefused)
 
 
+def test_an_order_that_is_rejected_after_a_fill_was_taken() -> None:
+    """Goal: a rejected order with shares filled is no refusal: its executions will be asked for."""
+    body = order_json(request(), status="rejected", filled_qty="4", filled_avg_price="9.50")
+    with rig() as at:
+        at.server.script(POST, Reply(200, body))
+        assert isinstance(submit(at, request()), OrderAccepted)
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -197,6 +205,32 @@ def test_refused_keys_are_no_storm(reply: Reply) -> None:
         with pytest.raises(KeysRefused, match="ALGO_BROKER_API_KEY"):
             submit(at, request())
         assert at.server.count(POST) == 1
+
+
+def test_a_stop_is_the_first_to_try_refused_keys_again() -> None:
+    """Goal: after refused keys a request leaves every few seconds, a stop before a question; the
+    first that is accepted ends the waiting.
+    """
+    with rig() as at:
+        at.server.script(POST, Reply(401), Reply(401), Reply(200, order_json(request())))
+        at.server.script("GET /v2/positions", Reply(200, []))
+        with pytest.raises(KeysRefused):
+            submit(at, request())
+        with pytest.raises(KeysRefused):
+            submit(at, request())
+        assert at.naps.taken == [3.0]
+        assert isinstance(submit(at, request()), OrderAccepted)
+        assert at.naps.taken == [3.0, 3.0]
+        assert at.do(at.broker.positions()) == {}
+        assert at.naps.taken == [3.0, 3.0]
+
+
+def test_what_has_no_time_left_is_not_sent() -> None:
+    """Goal: with less than half a second before its deadline a request does not leave."""
+    with rig(execute_s=0.4) as at:
+        with pytest.raises(Unavailable, match="time was over"):
+            submit(at, request())
+        assert at.server.asked == []
 
 
 def test_a_short_pause_is_sat_out() -> None:

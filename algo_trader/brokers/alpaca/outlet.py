@@ -1,7 +1,7 @@
-"""One thread's connection to the broker: it tells whether anything was sent, and can be cut off.
+"""One thread's way out to the broker: it tells whether anything was sent, and can be shut.
 
 Sockets have a timeout for each read only, so an answer that drips in byte by byte would hold a
-thread for ever; whoever waits for it cuts the line instead, from another thread.
+thread for ever; whoever waits for it shuts the outlet instead, from another thread.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ KEEPALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """An idle connection is probed after so many seconds, every so many, given up after so many."""
 
 
-class Line:
-    """What one thread sends on. `user` is what is under way now, `has_sent` whether any of it left.
+class Outlet:
+    """What one thread sends through. `user` is what is under way now, `has_sent` whether any of it
+    left.
     """
 
     def __init__(self) -> None:
@@ -64,12 +65,13 @@ class Line:
 
 
 class LimitedAdapter(HTTPAdapter):
-    """Requests with a timeout (connect, read) in seconds, over connections that tell their line."""
+    """Requests with a timeout (connect, read) in seconds, over connections that tell their outlet.
+    """
 
-    def __init__(self, line: Line, timeout: tuple[float, float]) -> None:
+    def __init__(self, outlet: Outlet, timeout: tuple[float, float]) -> None:
         self._timeout = timeout
         super().__init__(pool_connections=1, pool_maxsize=1)
-        self.poolmanager.pool_classes_by_scheme = _pools(line)
+        self.poolmanager.pool_classes_by_scheme = _pools(outlet)
 
     def init_poolmanager(
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
@@ -104,19 +106,19 @@ def _socket_options() -> list[tuple[int, int, int]]:
     return options
 
 
-def _pools(line: Line) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(outlet: Outlet) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
         def send(self, data: Any) -> None:
             if self.sock is None:
                 self.connect()
-            line.send_over(self.sock)
+            outlet.send_over(self.sock)
             super().send(data)
 
     class Secure(HTTPSConnection):
         def send(self, data: Any) -> None:
             if self.sock is None:
                 self.connect()
-            line.send_over(self.sock)
+            outlet.send_over(self.sock)
             super().send(data)
 
     class PlainPool(HTTPConnectionPool):
