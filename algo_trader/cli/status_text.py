@@ -21,6 +21,7 @@ POSITION_COLUMNS = (
     "avg_entry_price",
     "last_price",
     "stop_price",
+    "target_price",
     "unrealized",
     "uncovered",
 )

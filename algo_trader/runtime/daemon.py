@@ -30,7 +30,7 @@ from algo_trader.core.inputs import (
     SessionOpens,
 )
 from algo_trader.core.ports import Broker, LineState, Market
-from algo_trader.core.types import ClientOrderId, Instant, Role, iso, text
+from algo_trader.core.types import ClientOrderId, Instant, iso, text
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.intake import Intake
 from algo_trader.ledger.errors import StorageError
@@ -43,6 +43,7 @@ from algo_trader.runtime.lines import Lines
 from algo_trader.runtime.pump import Pump, PumpTerms
 from algo_trader.runtime.reconcile import reconcile
 from algo_trader.runtime.remote import STOOD_STILL_S, Remote, RemoteTerms, standing_clock
+from algo_trader.runtime.standing import document
 from algo_trader.runtime.status import State
 
 HEARTBEAT_S = 1.0
@@ -55,19 +56,7 @@ START = "start"
 SWITCHED_OFF = "switched_off"
 UNCOVERED = "uncovered"
 PRICES = "prices"
-TRADE_STREAM = "trade_stream"
-MARKET_DATA = "market_data"
 WARM_UP_PAUSE_S = 5.0
-MOVES_FUNDS = (
-    ev.OrderAccepted,
-    ev.OrderFilled,
-    ev.OrderCanceled,
-    ev.OrderExpired,
-    ev.OrderRefused,
-    ev.OrderAbandoned,
-    ev.OutcomeUnknown,
-)
-"""Facts after which the account is asked about: what it may spend, or whether it still may."""
 
 
 Narrate: TypeAlias = Callable[[Book, Sequence[ev.Fact]], None]
@@ -107,11 +96,11 @@ class Daemon:
         self.engine: Engine
         self.pump: Pump
         self._facts_before = 0
-        self._last_fact_at: datetime | None = None
-        self._last_bar_at: Instant | None = None
-        self._last_minute_s: float | None = None
+        self.last_fact_at: datetime | None = None
+        self.last_bar_at: Instant | None = None
+        self.last_minute_s: float | None = None
         self._reason = ""
-        self._cover = Cover(parts.log)
+        self.cover = Cover(parts.log)
         self.remote: Remote | None = None
         parts.gate.reasons[START] = "reconciling and warming up"
 
@@ -216,7 +205,7 @@ class Daemon:
             await asyncio.sleep(HEARTBEAT_S)
             now = standing_clock()
             self.pump.look_up()
-            self._cover.look(self.engine.book, now - last)
+            self.cover.look(self.engine.book, now - last)
             self._watch_gate()
             if self.remote is None:
                 with suppress(BrokerError):
@@ -261,7 +250,9 @@ class Daemon:
         for _ in range(COVER_TRIES):
             if not uncovered(self.engine.book):
                 break
-            await self._settles(CANCEL_WAIT_S)  # A stop may be on its way.
+            # A stop may be on its way, or be placed anew by the clock.
+            await asyncio.sleep(CANCEL_WAIT_S)
+            await self._settles(CANCEL_WAIT_S)
         if self.engine.book.resting:
             log("entries_rest_at_shutdown", level="warning", count=self.engine.book.resting)
         for held in status.positions(self.engine):
@@ -275,9 +266,9 @@ class Daemon:
     def put(self, item: Input) -> None:
         """Hand an input to the pump."""
         if isinstance(item, Minute):
-            self._last_minute_s = asyncio.get_running_loop().time()
+            self.last_minute_s = asyncio.get_running_loop().time()
             if item.bars:
-                self._last_bar_at = item.start
+                self.last_bar_at = item.start
         self.pump.put(item)
 
     async def settled(self) -> None:
@@ -288,55 +279,18 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """The document of `status --json`."""
-        engine, parts = self.engine, self.parts
-        is_halted = engine.book.halted is not None and self.state in (State.TRADING, State.IDLE)
-        account = self.account if self.remote is None else self.remote.account
-        commits = sorted(self.pump.commit_s)
-        p99_s = commits[int(len(commits) * 0.99)] if commits else None
-        lag_s = None
-        if self._last_minute_s is not None:
-            lag_s = round(asyncio.get_running_loop().time() - self._last_minute_s, 1)
-        return {
-            "state": State.HALTED if is_halted else self.state,
-            "started_at": self.started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "broker": parts.broker_name,
-            "account": status.account(account)
-            | ({} if self.remote is None else {"age_s": round(self.remote.account_age_s, 1)}),
-            "market": {
-                "now": iso(parts.market.now),
-                **status.market(engine.session, parts.market.now),
-            },
-            "feed": {
-                **self._line(MARKET_DATA),
-                "last_bar_at": status.moment(self._last_bar_at),
-                "lag_s": lag_s,
-            },
-            "trade_stream": self._line(TRADE_STREAM),
-            "clock_skew_s": None if self.remote is None else self.remote.skew_s,
-            "entries_closed_because": dict(parts.gate.reasons),
-            "strategies": status.strategies(engine.lanes),
-            "positions": status.positions(engine),
-            "open_orders": status.open_orders(engine),
-            "unknown_orders": status.unknown_orders(engine, self.pump.in_flight),
-            "uncovered_shares": status.uncovered_shares(engine),
-            "uncovered_share_seconds": text(self._cover.share_seconds),
-            "uncovered_longest_s": round(self._cover.longest_s, 1),
-            "pnl": status.pnl(engine),
-            "risk": status.risk(engine),
-            "ledger": {
-                "facts": self._facts_before + self.pump.facts_recorded,
-                "last_fact_at": None
-                if self._last_fact_at is None
-                else self._last_fact_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "commit_p99_ms": None if p99_s is None else round(p99_s * 1000, 2),
-            },
-        }
+        return document(self)
+
+    @property
+    def facts(self) -> int:
+        """Facts on record."""
+        return self._facts_before + self.pump.facts_recorded
 
     # -- inside --
 
     def _watch_gate(self) -> None:
         """No new risk while shares are bare, or while nobody knows what is held is worth."""
-        gate, bare_s = self.parts.gate, self._cover.since_s
+        gate, bare_s = self.parts.gate, self.cover.since_s
         if bare_s >= UNCOVERED_MOST_S:
             gate.close(UNCOVERED, "shares are without a working stop", level="critical")
         else:
@@ -347,10 +301,6 @@ class Daemon:
             gate.close(PRICES, f"no price is known of {', '.join(sorted(unpriced))}, which is held")
         else:
             gate.open(PRICES)
-
-    def _line(self, name: str) -> dict[str, Any]:
-        """A connection as `status` shows it; one inside the process is there while it trades."""
-        return self.parts.lines.shown(name) or {"connected": self.state is State.TRADING}
 
     async def _take_marks(self) -> None:
         """Last closes, which reconciliation may need; it does not wait for them."""
@@ -399,23 +349,10 @@ class Daemon:
         self.parts.log("state", state=str(state))
 
     def _tell(self, facts: Sequence[ev.Fact]) -> None:
-        self._last_fact_at = datetime.now(UTC)
+        self.last_fact_at = datetime.now(UTC)
         self.parts.narrate(self.engine.book, facts)
-        if self.remote is None:
-            return
-        if any(isinstance(fact, MOVES_FUNDS) for fact in facts):
-            self.remote.want_account()
-        for fact in facts:
-            if isinstance(fact, ev.OrderCanceled) and self._is_foreign_cancel(fact):
-                self.remote.want_comparison(f"{fact.order_id} was canceled, and not by us")
-
-    def _is_foreign_cancel(self, fact: ev.OrderCanceled) -> bool:
-        """Somebody at the broker's own screen has taken away a stop or an exit."""
-        order = self.engine.book.orders.get(fact.order_id)
-        if order is None or order.role is Role.ENTRY or order.cancel_reason is not None:
-            return False
-        other = None if order.pair is None else self.engine.book.orders.get(order.pair)
-        return other is None or other.is_live  # Else it went with the other exit of its pair.
+        if self.remote is not None:
+            self.remote.heed(facts)
 
     async def _settles(self, timeout_s: float) -> bool:
         try:

@@ -14,6 +14,9 @@ from algo_trader.core.ports import LineState, TellLine
 from algo_trader.runtime import Log
 from algo_trader.runtime.gate import Gate
 
+TRADE_STREAM = "trade_stream"
+MARKET_DATA = "market_data"
+
 
 class Line:
     """One connection; `reconnects` counts how often it came back."""

@@ -13,12 +13,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from algo_trader.core import events as ev
 from algo_trader.core.broker import AccountState, BrokerStatus
 from algo_trader.core.errors import BrokerError, KeysRefused
 from algo_trader.core.inputs import Funds, Strangers, Truths
 from algo_trader.core.ports import Broker, LineState
-from algo_trader.core.types import ClientOrderId, Instant, Session
+from algo_trader.core.types import ClientOrderId, Instant, Role, Session
 from algo_trader.runtime import Log
+from algo_trader.runtime.cover import uncovered
 from algo_trader.runtime.gate import Gate
 from algo_trader.runtime.pump import Pump
 from algo_trader.runtime.reconcile import Unsettled, reconcile
@@ -38,6 +40,18 @@ ACCOUNT = "account"
 SWEEP = "orders"
 CLOCK = "clock"
 CALENDAR = "calendar"
+
+
+MOVES_FUNDS = (
+    ev.OrderAccepted,
+    ev.OrderFilled,
+    ev.OrderCanceled,
+    ev.OrderExpired,
+    ev.OrderRefused,
+    ev.OrderAbandoned,
+    ev.OutcomeUnknown,
+)
+"""Facts after which the account is asked about: what it may spend, or whether it still may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +136,23 @@ class Remote:
         self._gate.close(RECONCILE, f"comparing with the broker: {why}")
         self._compare_wanted.set()
 
+    def heed(self, facts: Sequence[ev.Fact]) -> None:
+        """What our own record asks of the broker: its account, or its whole books."""
+        if any(isinstance(fact, MOVES_FUNDS) for fact in facts):
+            self.want_account()
+        for fact in facts:
+            if isinstance(fact, ev.OrderCanceled) and self._is_foreign_cancel(fact):
+                self.want_comparison(f"{fact.order_id} was canceled, and not by us")
+
+    def _is_foreign_cancel(self, fact: ev.OrderCanceled) -> bool:
+        """Somebody at the broker's own screen has taken away a stop or an exit."""
+        orders = self._pump.engine.book.orders
+        order = orders.get(fact.order_id)
+        if order is None or order.role is Role.ENTRY or order.cancel_reason is not None:
+            return False
+        other = None if order.pair is None else orders.get(order.pair)
+        return other is None or other.is_live  # Else it went with the other exit of its pair.
+
     async def begin(self) -> None:
         """The first comparison, before anything trades; the stream is given a moment to come."""
         try:
@@ -175,7 +206,8 @@ class Remote:
                 for order in book.orders.values()
                 if order.is_live and order.broker_id is not None and order.cancel_reason is None
             ]
-            if not wanted:
+            # Bare shares may wait for the end of an order that is not ours.
+            if not wanted and not uncovered(book):
                 self._heed_sweep(None)
                 continue
             try:

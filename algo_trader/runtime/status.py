@@ -109,6 +109,7 @@ def _position(engine: Engine, held: Holding) -> dict[str, Any]:
         "qty": text(held.qty),
         "avg_entry_price": text(held.avg_entry_price),
         "stop_price": figure(held.stop_price),
+        "target_price": figure(held.target_price),
         "opened_at": iso(held.opened_at),
         "last_price": figure(mark),
         "unrealized": None if per_share is None else figure(per_share * held.qty),

@@ -29,9 +29,9 @@ from algo_trader.feeds.alpaca.stream import BarStream
 from algo_trader.ledger.ledger import Ledger
 from algo_trader.ledger.writer import Writer
 from algo_trader.runtime import Log
-from algo_trader.runtime.daemon import MARKET_DATA, TRADE_STREAM, Daemon, Narrate, Parts
+from algo_trader.runtime.daemon import Daemon, Narrate, Parts
 from algo_trader.runtime.gate import Gate
-from algo_trader.runtime.lines import Lines
+from algo_trader.runtime.lines import MARKET_DATA, TRADE_STREAM, Lines
 from algo_trader.runtime.pump import PumpTerms
 from algo_trader.runtime.remote import RemoteTerms
 from algo_trader.strategy_files import make_strategy
