@@ -78,9 +78,9 @@ class Intake:
             case inputs.Strangers():
                 self._report_strangers(item.orders)
             case inputs.Positions():
-                found = reconcile.position_differences(engine.book, item.positions)
-                for difference in found:
-                    self._adopt(difference)
+                self._take_positions(
+                    reconcile.position_differences(engine.book, item.positions)
+                )
             case inputs.Balance():
                 self._adjust_cash(item.cash)
             case inputs.Funds():
@@ -197,8 +197,15 @@ class Intake:
             if is_news and order.order_id.startswith(engine.book.account + "-"):
                 self._halt(detail)
 
-    def _adopt(self, difference: reconcile.Difference) -> None:
-        """Shares that no order of ours explains, or fewer than our fills make.
+    def _take_positions(self, found: Sequence[reconcile.Difference]) -> None:
+        """Strategies hear of it last: whatever their own code does, no stop stays for nothing."""
+        gone = {difference.symbol: self._adopt(difference) for difference in found}
+        for symbol, qty in gone.items():
+            if qty:
+                self._engine.listener.tell_gone(symbol, self._engine.now)
+
+    def _adopt(self, difference: reconcile.Difference) -> Decimal:
+        """Shares that no order of ours explains, or fewer than our fills make; how many are gone.
 
         What is there beyond ours gets the owner `external` and a stop; what is gone of ours is
         gone, and no stop may rest for it: it would open the opposite. Where we held the symbol an
@@ -227,18 +234,28 @@ class Intake:
         if ours:
             self._halt(detail)
         engine.settle_all()
+        return gone
 
     def _let_go(self, symbol: Symbol, side: Side, qty: Decimal) -> None:
-        """Somebody else has sold or covered shares of ours."""
+        """Somebody else has sold or covered shares of ours: a fact for every owner, for no fact may
+        end two trades. Those of no strategy go first, as in the book.
+        """
         engine = self._engine
+        held = [
+            holding
+            for holding in engine.book.in_order()
+            if (holding.symbol, holding.side) == (symbol, side) and holding.qty
+        ]
         mark = engine.marks.get(symbol)
         if mark is None or not mark.is_finite():
-            held = [h for h in engine.book.in_order() if h.symbol == symbol and h.qty]
             mark = held[0].avg_entry_price
-        engine.hands.record(
-            ev.SharesGone(at=engine.now, symbol=symbol, side=side, qty=qty, price=mark)
-        )
-        engine.listener.tell_gone(symbol, engine.now)
+        for holding in sorted(held, key=lambda holding: holding.strategy != EXTERNAL):
+            gone = min(qty, holding.qty)
+            if gone:
+                qty -= gone
+                engine.hands.record(
+                    ev.SharesGone(at=engine.now, symbol=symbol, side=side, qty=gone, price=mark)
+                )
 
     def _adjust_cash(self, cash: Decimal) -> None:
         """The broker's word on cash holds: dividends, fees and transfers are no trades of ours.
