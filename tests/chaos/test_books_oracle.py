@@ -11,7 +11,7 @@ from living import Home
 
 EXCHANGE = {
     "an order more": "INSERT INTO broker_order SELECT 99, 'x', 'V-99', symbol, action, type,"
-    " time_in_force, qty, limit_price, stop_price, created_at, 0, 'canceled', '0', NULL"
+    " time_in_force, qty, limit_price, stop_price, created_at, 0, 'canceled', '0', NULL, 0, NULL"
     " FROM broker_order WHERE number = 1",
     "an order's state": "UPDATE broker_order SET status = 'canceled' WHERE status = 'open'",
     "an order's price": "UPDATE broker_order SET stop_price = '1' WHERE status = 'open'",

@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_kit import fill_json, order_json, request
 
@@ -79,6 +79,7 @@ def changed(draw: st.DrawFn, body: dict[str, Any]) -> Any:
     return decoded(json.dumps(copy))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(changed(ORDER))
 def test_any_order_can_be_read(body: Any) -> None:
     """Goal: an order of any shape is read or is none, never an error; what is read makes sense, and
