@@ -24,7 +24,10 @@ from algo_trader.core.types import (
 )
 
 OVERDUE_AFTER_S = 2 * MINUTE
-"""A window that lacks its last minute is closed this long after its end."""
+"""A window that lacks its last minute is closed this long after its end, in virtual time."""
+
+PATIENCE_S = 90
+"""The same on the system's clock (the plan's 90-second rule): so long is waited for late bars."""
 
 _new = tuple.__new__  # Half the price of the named tuple's own constructor.
 

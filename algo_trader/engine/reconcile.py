@@ -14,7 +14,8 @@ from typing import NamedTuple
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.orders import Order
-from algo_trader.core.ports import BrokerOrder, BrokerPosition, BrokerStatus
+from algo_trader.core.ports import BrokerOrder, BrokerPosition
+from algo_trader.core.truth import is_rejected, reports_of
 from algo_trader.core.types import ZERO, Instant, Symbol, text
 
 
@@ -28,37 +29,11 @@ class Difference(NamedTuple):
 
 
 def missing_reports(order: Order, truth: BrokerOrder, now: Instant) -> list[ev.Report]:
-    """The reports that lead from our order to the broker's; empty if they agree.
-
-    Executions come first, whatever the status says: a rejection after some of them ends the rest.
-    """
-    order_id = order.order_id
-    if truth.status is BrokerStatus.REJECTED and not truth.executions:
-        detail = truth.detail or "rejected by the broker"
-        return [ev.OrderRefused(at=now, order_id=order_id, code=0, message=detail)]
-    found: list[ev.Report] = []
-    if order.broker_id is None:
-        found.append(ev.OrderAccepted(at=now, order_id=order_id, broker_id=truth.broker_id))
-    for done in truth.executions:
-        found.append(
-            ev.OrderFilled(
-                at=done.at,
-                order_id=order_id,
-                qty=done.qty,
-                price=done.price,
-                cum_qty=done.cum_qty,
-                commission=done.commission,
-                execution_id=done.execution_id,
-            )
-        )
-    if truth.status in (BrokerStatus.CANCELED, BrokerStatus.REJECTED):
-        found.append(ev.OrderCanceled(at=now, order_id=order_id))
-    elif truth.status is BrokerStatus.EXPIRED:
-        found.append(ev.OrderExpired(at=now, order_id=order_id))
-    elif truth.status is BrokerStatus.REPLACED and truth.replaced_by is not None:
-        found.append(
-            ev.OrderReplaced(at=now, order_id=order_id, replaced_by=truth.replaced_by)
-        )
+    """The reports that lead from our order to the broker's; those we know already are echoes."""
+    found = reports_of(truth, now)
+    if order.broker_id is None and not is_rejected(truth):
+        accepted = ev.OrderAccepted(at=now, order_id=order.order_id, broker_id=truth.broker_id)
+        found.insert(0, accepted)
     return found
 
 

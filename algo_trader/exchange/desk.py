@@ -9,7 +9,6 @@ ready for JSON. Errors are ApiFault.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Any
 
@@ -237,11 +236,6 @@ class Desk(AccountView):
         """An execution was of another quantity or price than was told."""
         execution = self.blotter.execution(execution_id)
         self._forced.correct(execution, Decimal(qty), Decimal(price), now)
-
-    def change_rules(self, **changes: bool | int) -> None:
-        """Change options of the venue from now on, such as `refuse_stops_through_market`."""
-        self._rules = replace(self._rules, **changes)  # type: ignore[arg-type]
-        self.venue.rules = self.venue.admission.rules = self._rules
 
     def block(self, reason: str | None) -> None:
         """Refuse every new order for this reason; None ends it."""

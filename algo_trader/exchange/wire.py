@@ -18,7 +18,6 @@ import msgpack
 from algo_trader.core.types import Bar, Instant, iso, text
 
 NEW_YORK = ZoneInfo("America/New_York")
-MICROSECOND = 1_000_000
 TRUE_WORDS = frozenset({"true", "t", "1", "yes"})
 FALSE_WORDS = frozenset({"false", "f", "0", "no", ""})
 

@@ -213,9 +213,10 @@ class Daemon:
             else:
                 if now - last > STOOD_STILL_S:
                     self.remote.want_comparison(f"the process stood still for {now - last:.0f} s")
-                if self.remote.has_begun:
-                    # Also between sessions: what was refused is tried again.
-                    self.pump.put(Clock(self.parts.market.now))
+                time_now = self.parts.market.now
+                if self.remote.has_begun and time_now > self.engine.now:
+                    # The market tells it in sessions; what was refused is tried again at any time.
+                    self.pump.put(Clock(time_now))
             last = now
 
     async def watch_ledger(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +61,7 @@ class RemoteTerms:
     `streams` run for the daemon's whole life, by name. `read_skew` gives the seconds by which the
     broker's clock is ahead of ours; `disagreement`, asked after it, what broker and calendar say
     differently of whether the market is open, empty if nothing. `now` is market time, `session` the
-    one it is in.
+    one it is in; `oddities` is for `status`: what came and was not believed, who is quiet.
     """
 
     streams: Sequence[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]
@@ -69,6 +69,7 @@ class RemoteTerms:
     disagreement: Callable[[], str] = lambda: ""
     now: Callable[[], Instant] = lambda: 0
     session: Callable[[], Session | None] = lambda: None
+    oddities: Callable[[], Mapping[str, Any]] = dict
     account_every_s: float = 30.0
     sweep_every_s: float = 5.0
     clock_every_s: float = 60.0

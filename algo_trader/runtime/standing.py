@@ -41,6 +41,7 @@ def document(daemon: Daemon) -> dict[str, Any]:
         },
         "trade_stream": _line(daemon, TRADE_STREAM),
         "clock_skew_s": None if remote is None else remote.skew_s,
+        "oddities": {} if remote is None else dict(remote.terms.oddities()),
         "entries_closed_because": dict(parts.gate.reasons),
         "strategies": status.strategies(engine.lanes),
         "positions": status.positions(engine),

@@ -17,6 +17,7 @@ from algo_trader.brokers.alpaca.trade_stream import TradeStream
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.config import Settings
 from algo_trader.core.book import Book
+from algo_trader.core.candles import PATIENCE_S
 from algo_trader.core.holding import Holding
 from algo_trader.core.session import SessionTable
 from algo_trader.core.types import iso
@@ -37,8 +38,6 @@ from algo_trader.runtime.remote import RemoteTerms
 from algo_trader.strategy_files import make_strategy
 from algo_trader.wiring.trading import Trading, wire_engine
 
-PATIENCE_S = 90
-"""Rule of the plan: a window is closed so long after its end, whatever is missing in it."""
 STEER_EVERY_S, CLOCK_EVERY_S = 3.0, 60.0
 """How often the broker's clock is read where market time is taken from it, and where not."""
 FRESH = "bars"
@@ -179,6 +178,12 @@ def wire_alpaca(
             disagreement=disagreement,
             now=clock.now,
             session=lambda: sessions.at(clock.now()),
+            oddities=lambda: {
+                "trade_stream": stream.oddities,
+                "market_data": sum(market.stream.bad.values()),
+                "bars_dropped": market.dropped,
+                "quiet_symbols": market.quiet_symbols(),
+            },
             clock_every_s=STEER_EVERY_S if is_steered else CLOCK_EVERY_S,
         ),
     )

@@ -22,13 +22,12 @@ from algo_trader.brokers.alpaca.commands import Commands
 from algo_trader.brokers.alpaca.endpoints import Endpoints
 from algo_trader.brokers.alpaca.finder import Finder
 from algo_trader.brokers.alpaca.keys import Keys
-from algo_trader.brokers.alpaca.orders import RestOrder
 from algo_trader.brokers.alpaca.reading import BrokerTime
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition, BrokerStatus
 from algo_trader.core.errors import Unanswered
 from algo_trader.core.events import Command, Report
-from algo_trader.core.types import BrokerOrderId, ClientOrderId, Symbol
+from algo_trader.core.types import ClientOrderId, Symbol
 
 EXECUTE_S = 8.5
 """A command with its retries, and all that is asked about one order, takes no longer; the pump's
@@ -38,7 +37,6 @@ own patience is 10 seconds.
 SINGLE_QUESTIONS = 5
 """As many orders that are not open are asked for one by one; more of them by listing all orders."""
 
-AWAITED = "it has ended, but not all of its executions are told yet"
 
 
 class AlpacaBroker:
@@ -146,7 +144,7 @@ class AlpacaBroker:
             if order.status is BrokerStatus.OPEN or order.order_id in wanted
         ]
         await self._finder.complete(chosen)
-        return [await self._told(order, order.order_id in wanted) for order in chosen]
+        return [await self._finder.worded(order, order.order_id in wanted) for order in chosen]
 
     async def order(self, order_id: ClientOrderId) -> BrokerOrder | None:
         """The order of that client_order_id; None on the broker's own word that it has none."""
@@ -155,26 +153,7 @@ class AlpacaBroker:
         if isinstance(found, Refusal):
             return None
         await self._finder.complete([found], deadline)
-        return await self._told(found, True, deadline)
+        return await self._finder.worded(found, True, deadline)
 
     async def _value(self, path: str, urgency: Urgency) -> object:
         return value_in(await self._finder.ask(path, None, urgency), f"GET {path}")
-
-    async def _told(
-        self, order: RestOrder, is_wanted: bool, deadline: Deadline | None = None
-    ) -> BrokerOrder:
-        """The order in core's words, with the executions that are known."""
-        status, detail = order.status, order.detail
-        if status is not BrokerStatus.OPEN and self._finder.told(order) is None:
-            status, detail = BrokerStatus.OPEN, AWAITED
-        return BrokerOrder(
-            order.order_id,
-            BrokerOrderId(order.broker_id),
-            order.symbol,
-            order.action,
-            order.qty,
-            status,
-            self._finder.fills.told(order),
-            await self._finder.successor(order, deadline) if is_wanted else None,
-            detail,
-        )

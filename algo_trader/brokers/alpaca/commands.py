@@ -27,7 +27,6 @@ from algo_trader.brokers.alpaca.orders import (
     unsendable,
 )
 from algo_trader.brokers.alpaca.pairs import flat, pair_body
-from algo_trader.brokers.alpaca.reporting import REJECTED, reports_of
 from algo_trader.brokers.alpaca.wire import body_of
 from algo_trader.core.broker import BrokerStatus
 from algo_trader.core.errors import BrokerError, Unanswered, Unavailable
@@ -43,6 +42,7 @@ from algo_trader.core.events import (
     Submit,
     SubmitPair,
 )
+from algo_trader.core.truth import REJECTED, reports_of
 from algo_trader.core.types import ClientOrderId
 
 UNCODED = 0
@@ -204,11 +204,10 @@ class Commands:
         if order.status is BrokerStatus.OPEN:
             return ()
         await self._finder.complete([order], deadline)
-        executions = self._finder.told(order)
-        if executions is None:
+        truth = await self._finder.worded(order, deadline=deadline)
+        if truth.status is BrokerStatus.OPEN:
             return ()
-        successor = await self._finder.successor(order, deadline)
-        return reports_of(order, executions, successor, self._clock.now())
+        return reports_of(truth, self._clock.now())
 
     def _taken(self, request: OrderRequest, answer: Answer, what: str) -> Report:
         """The order in the answer, if it is the one that was sent."""

@@ -17,11 +17,12 @@ from algo_trader.brokers.alpaca.mute import UntoldFills
 from algo_trader.brokers.alpaca.orders import RestOrder, read_order
 from algo_trader.brokers.alpaca.pairs import flat, is_made_up, target_of
 from algo_trader.brokers.alpaca.wire import body_of
-from algo_trader.core.broker import BrokerStatus, Execution
+from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
 from algo_trader.core.errors import BrokerError, Unanswered
 from algo_trader.core.types import BrokerOrderId, ClientOrderId
 
 QUESTION_S = 9.0
+AWAITED = "it has ended, but not all of its executions are told yet"
 BY_CLIENT_ID = "/orders:by_client_order_id"
 
 
@@ -175,6 +176,27 @@ class Finder:
     def told(self, order: RestOrder) -> tuple[Execution, ...] | None:
         """All executions of the order, or None while one is missing."""
         return self.fills.told(order) if self.fills.is_whole(order) else None
+
+    async def worded(
+        self, order: RestOrder, is_wanted: bool = True, deadline: Deadline | None = None
+    ) -> BrokerOrder:
+        """The order in core's words, with the executions that are known; one that has ended is told
+        as open until all of them are. A successor is looked for if the order `is_wanted`.
+        """
+        status, detail = order.status, order.detail
+        if status is not BrokerStatus.OPEN and self.told(order) is None:
+            status, detail = BrokerStatus.OPEN, AWAITED
+        return BrokerOrder(
+            order.order_id,
+            order.broker_id,
+            order.symbol,
+            order.action,
+            order.qty,
+            status,
+            self.fills.told(order),
+            await self.successor(order, deadline) if is_wanted else None,
+            detail,
+        )
 
     async def successor(
         self, order: RestOrder, deadline: Deadline | None = None

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from algo_trader.core.candles import PATIENCE_S
 from algo_trader.core.types import MINUTE, Instant, Session, Symbol
 
-OVERDUE_AFTER_S = 90
-"""Market time after a window's end at which its bars are missed."""
 BETWEEN_S = 60.0
 """Market time between two questions."""
 
@@ -64,7 +63,7 @@ class Gaps:
 
     def _is_over(self, now: float) -> bool:
         """Whether another window is to be looked at."""
-        return self._next_end <= self._closes_at and self._next_end + OVERDUE_AFTER_S <= now
+        return self._next_end <= self._closes_at and self._next_end + PATIENCE_S <= now
 
     def _miss(self, gap: Gap) -> None:
         missed = self._missed

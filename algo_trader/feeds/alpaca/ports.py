@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
 from algo_trader.core.ports import TellLine
@@ -34,6 +34,11 @@ class BarSource(Protocol):
 
     def reconnect(self, reason: str) -> None:
         """Drop the connection and make a new one."""
+        ...
+
+    @property
+    def bad(self) -> Mapping[str, int]:
+        """Frames and messages that were not believed, by kind."""
         ...
 
 

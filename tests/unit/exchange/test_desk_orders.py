@@ -408,8 +408,8 @@ def test_stops_through_the_market() -> None:
     order = account.submit("buy", "stop", stop_price="9")
     account.play(1, "10 10 10 10")
     assert account.status(order) == "filled"
-    strict = told()
-    strict.desk.change_rules(refuse_stops_through_market=True)
+    strict = told(refuse_stops_through_market=True)
+    strict.play(0, "10 10 10 10")
     message = "stop price must be greater than current price"
     with refused(422, 42210000, message, stop_price="9", market_price="10"):
         strict.submit("buy", "stop", stop_price="9")

@@ -293,6 +293,7 @@ class Source:
         self.hear = hear
         self.tell = tell
         self.dropped: list[str] = []
+        self.bad: dict[str, int] = {}
 
     async def run(self) -> None:
         """Go on for ever."""
