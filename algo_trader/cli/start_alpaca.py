@@ -28,7 +28,8 @@ from algo_trader.runtime.housekeeping import Housekeeping
 from algo_trader.runtime.life import live
 from algo_trader.runtime.narration import Narrator
 from algo_trader.runtime.paths import control_socket
-from algo_trader.wiring.alpaca import Connection, connect, wire_alpaca
+from algo_trader.wiring.alpaca import wire_alpaca
+from algo_trader.wiring.network import Connection, connect, reach
 
 CONTACT_TRIES = 6
 CONTACT_PAUSE_S = 2.0
@@ -69,12 +70,12 @@ def run(options: Globals, choices: Choices, *, is_live: bool, is_new: bool) -> N
             log("ledger_upgraded", backup=str(backup))
         settings = loaded.settings
         symbols = sorted(settings.watchlist)
-        daemon, close = wire_alpaca(
+        outside, close = reach(settings, connection, symbols, ledger_file=folder.ledger, log=log)
+        daemon = wire_alpaca(
             settings,
             wanted.trading(settings, symbols),
-            connection,
+            outside,
             sessions_of(options),
-            ledger_file=folder.ledger,
             log=log,
             narrate=Narrator(log),
         )

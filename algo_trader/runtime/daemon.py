@@ -8,6 +8,7 @@ it stands; it knows no rule of trading and no mode.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,7 +67,8 @@ Narrate: TypeAlias = Callable[[Book, Sequence[ev.Fact]], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a daemon is made of. `make_engine` takes the book that the ledger's facts fold to;
-    `remote` is None for a broker inside the process.
+    `remote` is None for a broker inside the process. The clocks count seconds: `standing` ones also
+    pass while the machine sleeps.
     """
 
     broker_name: str
@@ -82,6 +84,8 @@ class Parts:
     gate: Gate
     lines: Lines
     remote: RemoteTerms | None = None
+    monotonic: Callable[[], float] = time.monotonic
+    standing: Callable[[], float] = standing_clock
 
 
 class Daemon:
@@ -121,10 +125,13 @@ class Daemon:
             parts.writer.append,
             parts.terms,
             self._tell,
-            tell_mistake=self._stop_for_mistake,
+            parts.monotonic,
+            self._stop_for_mistake,
         )
         if parts.remote is not None:
-            self.remote = Remote(parts.remote, parts.broker, self.pump, parts.gate, parts.log)
+            self.remote = Remote(
+                parts.remote, parts.broker, self.pump, parts.gate, parts.log, parts.monotonic
+            )
         parts.gate.listen(lambda is_open: self.pump.put(Readiness(is_open)))
 
     async def trade(self) -> None:
@@ -200,10 +207,10 @@ class Daemon:
 
     async def heartbeat(self) -> None:
         """Every second: ask about what has no answer, look at the cover and the account."""
-        last = standing_clock()
+        last = self.parts.standing()
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            now = standing_clock()
+            now = self.parts.standing()
             self.pump.look_up()
             self.cover.look(self.engine.book, now - last)
             self._watch_gate()

@@ -1,40 +1,40 @@
-"""The daemon on an Alpaca account, wired: REST, two streams, a clock, the ledger, an engine."""
+"""The daemon on an Alpaca account, wired: REST, two streams, a clock, the ledger, an engine.
+
+What it meets of the world is an `Outside`: network.py reaches Alpaca, the simulation an exchange of
+its own. All that is behind those doors is the same code.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 from algo_trader.brokers.alpaca.broker import AlpacaBroker
-from algo_trader.brokers.alpaca.budget import RateBudget
 from algo_trader.brokers.alpaca.clock import ClockSource, SteeredClock
-from algo_trader.brokers.alpaca.endpoints import Endpoints
-from algo_trader.brokers.alpaca.keys import Keys
-from algo_trader.brokers.alpaca.market_data import MarketData
 from algo_trader.brokers.alpaca.reading import BrokerTime
-from algo_trader.brokers.alpaca.trade_stream import TradeStream
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.config import Settings
 from algo_trader.core.book import Book
 from algo_trader.core.candles import PATIENCE_S
 from algo_trader.core.holding import Holding
+from algo_trader.core.ports import TellLine
 from algo_trader.core.session import SessionTable
 from algo_trader.core.types import iso
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.intake import Intake
 from algo_trader.engine.lane import Lane
-from algo_trader.feeds.alpaca.history import BarHistory
+from algo_trader.feeds.alpaca.history import BarHistory, GetJson
 from algo_trader.feeds.alpaca.market import LiveMarket
-from algo_trader.feeds.alpaca.stream import BarStream
-from algo_trader.ledger.ledger import Ledger
+from algo_trader.feeds.alpaca.ports import OpenStream
 from algo_trader.ledger.writer import Writer
 from algo_trader.runtime import Log
 from algo_trader.runtime.daemon import Daemon, Narrate, Parts
 from algo_trader.runtime.gate import Gate
 from algo_trader.runtime.lines import MARKET_DATA, TRADE_STREAM, Lines
 from algo_trader.runtime.pump import PumpTerms
-from algo_trader.runtime.remote import RemoteTerms
+from algo_trader.runtime.remote import RemoteTerms, standing_clock
 from algo_trader.strategy_files import make_strategy
 from algo_trader.wiring.trading import Trading, wire_engine
 
@@ -65,41 +65,62 @@ REVISIONS = frozenset({"trade_bust", "trade_correct"})
 """Events that change what was an execution: positions and cash are compared."""
 
 
+class TradeSource(Protocol):
+    """A stream of the account's trade updates that connects again by itself."""
+
+    @property
+    def oddities(self) -> int:
+        """Frames and events that were passed over."""
+        ...
+
+    async def run(self) -> None:
+        """Go on for ever."""
+        ...
+
+
+class OpenTradeStream(Protocol):
+    """Makes the stream, given who hears it, who is told its states, and who knows it to be mute."""
+
+    def __call__(
+        self,
+        *,
+        hear: Callable[[TradeUpdate], None],
+        tell: TellLine,
+        is_mute: Callable[[float], bool],
+    ) -> TradeSource:
+        """The stream, not yet connected."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """Alpaca as the settings name it, with the one clock and budget of a process."""
+class Outside:
+    """All that the daemon meets of the world. `monotonic` seconds stand still while the machine
+    sleeps, `standing` ones do not.
+    """
 
-    where: Endpoints
-    keys: Keys
-    clock: SteeredClock
     broker: AlpacaBroker
-
-
-def connect(settings: Settings, where: Endpoints, keys: Keys) -> Connection:
-    """The REST side, before anything is known of the account. Nothing is sent yet."""
-    speed = settings.clock.speed
-    clock = SteeredClock(ClockSource(settings.clock.source), speed)
-    budget = RateBudget(settings.broker.requests_per_minute, speed)
-    return Connection(
-        where=where, keys=keys, clock=clock, broker=AlpacaBroker.open(where, keys, budget, clock)
-    )
+    clock: SteeredClock
+    open_trade_stream: OpenTradeStream
+    open_bar_stream: OpenStream
+    ask_data: GetJson
+    writer: Writer
+    monotonic: Callable[[], float] = time.monotonic
+    standing: Callable[[], float] = standing_clock
 
 
 def wire_alpaca(
     settings: Settings,
     trading: Trading,
-    connection: Connection,
+    outside: Outside,
     sessions: SessionTable,
     *,
-    ledger_file: Path,
     log: Log,
     narrate: Narrate,
-) -> tuple[Daemon, Callable[[], Awaitable[None]]]:
-    """The daemon on the account, and what ends its connections."""
-    where, keys, clock = connection.where, connection.keys, connection.clock
-    broker = connection.broker
+) -> Daemon:
+    """The daemon on the account."""
+    broker, clock = outside.broker, outside.clock
     gate = Gate(log)
-    lines = Lines(gate, log)
+    lines = Lines(gate, log, clock=outside.monotonic)
     daemons: list[Daemon] = []  # Of which there is one, as soon as it is made.
 
     def hear(update: TradeUpdate) -> None:
@@ -111,15 +132,11 @@ def wire_alpaca(
             if update.event in REVISIONS:
                 daemons[0].compare_again(f"{update.event} of {order_id}")
 
-    stream = TradeStream(
-        where.trade_stream,
-        keys,
+    stream = outside.open_trade_stream(
         hear=hear,
         tell=lines.add(TRADE_STREAM, lambda state: daemons[0].hear_trade_stream(state)),
         is_mute=broker.is_mute,
     )
-    data_budget = RateBudget(settings.broker.requests_per_minute, clock.speed)
-    data = MarketData(where.data, keys, data_budget, clock)
     first = _first_lane(trading)
 
     def tell_fresh(is_fresh: bool, reason: str) -> None:
@@ -134,14 +151,13 @@ def wire_alpaca(
         symbols=trading.symbols,
         interval_minutes=first.interval_s // 60,
         needed_candles=first.needed_candles,
-        open_stream=lambda *, hear, tell: BarStream(
-            where.data_stream, keys, trading.symbols, hear=hear, tell=tell, log=log
-        ),
-        history=BarHistory(data, sessions, feed=settings.broker.feed, log=log),
+        open_stream=outside.open_bar_stream,
+        history=BarHistory(outside.ask_data, sessions, feed=settings.broker.feed, log=log),
         log=log,
         tell=lines.add(MARKET_DATA),
         tell_fresh=tell_fresh,
         speed=clock.speed,
+        real_clock=outside.monotonic,
     )
 
     def make_engine(book: Book) -> Engine:
@@ -163,7 +179,7 @@ def wire_alpaca(
         broker_name="alpaca",
         broker=broker,
         market=market,
-        writer=Writer(lambda: Ledger.open(ledger_file)),
+        writer=outside.writer,
         make_engine=make_engine,
         make_intake=lambda engine: Intake(engine, settings.reconcile.stop_pct),
         terms=PumpTerms(is_lockstep=False),
@@ -186,15 +202,12 @@ def wire_alpaca(
             },
             clock_every_s=STEER_EVERY_S if is_steered else CLOCK_EVERY_S,
         ),
+        monotonic=outside.monotonic,
+        standing=outside.standing,
     )
     daemon = Daemon(parts)
     daemons.append(daemon)
-
-    async def close() -> None:
-        await broker.close()
-        await data.close()
-
-    return daemon, close
+    return daemon
 
 
 def calendars_differ(sessions: SessionTable, told: BrokerTime) -> str:
