@@ -134,6 +134,7 @@ TRANSITIONS: dict[OrderState, dict[type, OrderState]] = {
     },
 }
 
+ENDS = (OrderCanceled, OrderExpired, OrderReplaced)
 RETRY_AFTER_S, RETRY_MOST_S = 1, 30
 """What a broker refused is asked for again after so long, twice as long each further time."""
 
@@ -243,7 +244,13 @@ def next_state(order: Order, fact: OrderFact) -> OrderState:
 
 
 def is_echo(order: Order, fact: OrderFact) -> bool:
-    """Whether `fact` says what the order already knows, whichever channel brought it again."""
+    """Whether `fact` says what the order already knows, whichever channel brought it again.
+
+    One whose last shares the other exit of its pair has filled is known to have ended: the broker
+    may call that canceled, expired or replaced.
+    """
+    if order.state is S.FILLED and order.pair_filled and isinstance(fact, ENDS):
+        return True
     match fact:
         case OrderAccepted():
             return order.broker_id == fact.broker_id

@@ -209,12 +209,11 @@ class Projector:
             raise FactRefused(f"fill {fact.cum_qty} of order {fact.order_id} was counted before")
         before, trades_before = order.state, len(book.trades_today)
         book.apply(fact)
-        line = self._lines[fact.order_id]
-        line.version += 1
-        line.updated_at = fact.at
-        self._changed[fact.order_id] = line
+        self._touch(fact.order_id, fact.at)
         broker_id = _plain(order.broker_id)
         if isinstance(fact, ev.OrderFilled):
+            if order.pair in self._lines:  # Whose shares these were, too.
+                self._touch(order.pair, fact.at)
             for done in book.trades_today[trades_before:]:
                 # A fill's key names the trade: a decision may lead to two of them.
                 self._trades.append(
@@ -226,11 +225,18 @@ class Projector:
                 text(fact.price), broker_id, _plain(fact.execution_id) or None,
             )  # fmt: skip
         if isinstance(fact, ev.OrderSubmitting):
-            line.submits += 1
+            self._lines[fact.order_id].submits += 1
         word = EVENT_TYPES[type(fact)]
         return (
             fact.order_id, word, before, order.state, None, None, None, broker_id, _detail(fact),
         )  # fmt: skip
+
+    def _touch(self, order_id: ClientOrderId, at: Instant) -> None:
+        """The order's row changes."""
+        line = self._lines[order_id]
+        line.version += 1
+        line.updated_at = at
+        self._changed[order_id] = line
 
     def _discrepancy(self, fact: ev.Discrepancy) -> Row:
         detail = _plain(fact.detail)

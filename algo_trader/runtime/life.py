@@ -43,46 +43,58 @@ async def live(
     gc.collect()
     gc.freeze()
     supervisor = Supervisor(log)
-    supervisor.add("pump", daemon.pump.run, Kind.FATAL)
-    supervisor.add("ledger", daemon.watch_ledger, Kind.FATAL)
-    supervisor.add("heartbeat", daemon.heartbeat, Kind.RESTARTED)
+    supervise(daemon, supervisor)
     supervisor.add("housekeeping", housekeeping.run, Kind.RESTARTED)
-    if daemon.remote is not None:
-        for name, run in daemon.remote.tasks():
-            supervisor.add(name, run, Kind.RESTARTED)
     control = ControlServer(socket, make_handlers(daemon), log)
     await control.start()
     _listen_to_signals(daemon, supervisor)
     try:
-        watching = asyncio.create_task(supervisor.run())
-        trading = asyncio.create_task(daemon.trade())
-        stopping = asyncio.create_task(_asked_to_stop(daemon, supervisor))
-        await asyncio.wait({watching, trading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if trading.done() and not trading.cancelled() and trading.exception() is None:
-            await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        trading.cancel()
-        error = (await asyncio.gather(trading, return_exceptions=True))[0]
-        if not watching.done():
-            await daemon.shut_down()  # Also after an error: what rests must not fill unwatched.
-        supervisor.end()
-        failure = await watching
-        stopping.cancel()
-        if daemon.pump.mistake is not None:
-            raise daemon.pump.mistake
-        found = error if isinstance(error, Exception) else failure and failure.error
-        if isinstance(found, AlgoTraderError):
-            raise found
-        if found is not None:
-            log("broken", level="critical", error=found)
-            raise CoreError(f"{type(found).__name__}: {found}") from found
-        if failure is not None:
-            raise CoreError(str(failure))
-        if supervisor.stop_reason is not None:  # In good order, but not because it was wanted.
-            raise CoreError(supervisor.stop_reason)
+        await carry(daemon, supervisor, log)
     finally:
         await control.close()
         await daemon.parts.writer.close()
         log("ended")
+
+
+def supervise(daemon: Daemon, supervisor: Supervisor) -> None:
+    """Add what runs for the whole of a prepared daemon's life."""
+    supervisor.add("pump", daemon.pump.run, Kind.FATAL)
+    supervisor.add("ledger", daemon.watch_ledger, Kind.FATAL)
+    supervisor.add("heartbeat", daemon.heartbeat, Kind.RESTARTED)
+    if daemon.remote is not None:
+        for name, run in daemon.remote.tasks():
+            supervisor.add(name, run, Kind.RESTARTED)
+
+
+async def carry(daemon: Daemon, supervisor: Supervisor, log: Log) -> None:
+    """Trade until somebody or something wants the end, and come to it in good order if that is
+    possible. Raises as `live` does.
+    """
+    watching = asyncio.create_task(supervisor.run())
+    trading = asyncio.create_task(daemon.trade())
+    stopping = asyncio.create_task(_asked_to_stop(daemon, supervisor))
+    await asyncio.wait({watching, trading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if trading.done() and not trading.cancelled() and trading.exception() is None:
+        await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    trading.cancel()
+    error = (await asyncio.gather(trading, return_exceptions=True))[0]
+    if not watching.done():
+        await daemon.shut_down()  # Also after an error: what rests must not fill unwatched.
+    supervisor.end()
+    failure = await watching
+    stopping.cancel()
+    if daemon.pump.mistake is not None:
+        raise daemon.pump.mistake
+    found = error if isinstance(error, Exception) else failure and failure.error
+    if isinstance(found, AlgoTraderError):
+        raise found
+    if found is not None:
+        log("broken", level="critical", error=found)
+        raise CoreError(f"{type(found).__name__}: {found}") from found
+    if failure is not None:
+        raise CoreError(str(failure))
+    if supervisor.stop_reason is not None:  # In good order, but not because it was wanted.
+        raise CoreError(supervisor.stop_reason)
 
 
 async def _asked_to_stop(daemon: Daemon, supervisor: Supervisor) -> None:

@@ -16,7 +16,7 @@ from algo_trader.brokers.alpaca import reading
 from algo_trader.brokers.alpaca.answers import Refusal, value_in
 from algo_trader.brokers.alpaca.budget import RateBudget, Urgency
 from algo_trader.brokers.alpaca.calls import Calls, Deadline
-from algo_trader.brokers.alpaca.client import AlpacaClient
+from algo_trader.brokers.alpaca.client import AlpacaClient, RestClient
 from algo_trader.brokers.alpaca.clock import SteeredClock
 from algo_trader.brokers.alpaca.commands import Commands
 from algo_trader.brokers.alpaca.endpoints import Endpoints
@@ -44,7 +44,7 @@ class AlpacaBroker:
 
     def __init__(
         self,
-        client: AlpacaClient,
+        client: RestClient,
         budget: RateBudget,
         clock: SteeredClock,
         *,

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from algo_trader.brokers.alpaca.answers import keys_refused_in
 from algo_trader.brokers.alpaca.budget import RateBudget, Urgency
-from algo_trader.brokers.alpaca.client import AlpacaClient, Answer
+from algo_trader.brokers.alpaca.client import Answer, RestClient
 from algo_trader.brokers.alpaca.clock import SteeredClock
 from algo_trader.brokers.alpaca.errors import NotConnected, Throttled
 from algo_trader.core.errors import KeysRefused, Unanswered, Unavailable
@@ -69,7 +69,7 @@ class Calls:
 
     def __init__(
         self,
-        client: AlpacaClient,
+        client: RestClient,
         budget: RateBudget,
         clock: SteeredClock,
         *,

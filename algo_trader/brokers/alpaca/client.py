@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from algo_trader.brokers.alpaca.errors import NotConnected
 from algo_trader.brokers.alpaca.keys import Keys
@@ -52,6 +52,29 @@ class Answer(NamedTuple):
     got_at: float
 
 
+class RestClient(Protocol):
+    """Who carries a request to the broker and its answer back."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        terms: Mapping[str, Any] | None = None,
+        *,
+        limit_s: float = TOTAL_S,
+    ) -> Answer:
+        """One request, once: `terms` are a query, or with POST and PATCH a JSON object.
+
+        Any HTTP status is an answer. NotConnected: nothing was written to a socket. Unanswered:
+        something was, and within `limit_s` no whole answer came, however slowly it dripped.
+        """
+        ...
+
+    def close(self) -> None:
+        """End whatever carries them."""
+        ...
+
+
 class _Failure(NamedTuple):
     """No answer: why, and whether anything was written to a socket."""
 
@@ -83,11 +106,7 @@ class AlpacaClient:
         *,
         limit_s: float = TOTAL_S,
     ) -> Answer:
-        """One request, once: `terms` are a query, or with POST and PATCH a JSON object.
-
-        Any HTTP status is an answer. NotConnected: nothing was written to a socket. Unanswered:
-        something was, and within `limit_s` no whole answer came, however slowly it dripped.
-        """
+        """As RestClient has it."""
         job = _Job(method, path, terms)
         pool = self._commands if method in COMMANDS else self._questions
         try:

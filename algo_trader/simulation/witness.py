@@ -1,0 +1,180 @@
+"""What must hold at every step, seen from outside: at the exchange's door and on the disk.
+
+Shares nothing with the daemon: it looks at requests as they leave and arrive, at what is durable
+when they do, and at the exchange's own orders and positions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from algo_trader.core import events as ev
+from algo_trader.core.types import ZERO, Role, Symbol
+from algo_trader.simulation.loop import now
+from algo_trader.simulation.world import World
+
+if TYPE_CHECKING:
+    from algo_trader.simulation.exchange import SimulatedExchange
+
+BARE_S = 5.0
+"""Shares may lack a working stop for so long, unless the daemon says that they do."""
+BARE_AFTER_START_S = 30.0
+ALERTS = frozenset(
+    {
+        "uncovered",
+        "order_refused",
+        "outcome_unknown",
+        "sweep_failed",
+        "line_lost",
+        "abandoned",
+        "discrepancy",
+        "halted",
+        "reconcile_failed",
+        "cancel_unanswered",
+        "cancel_refused",
+        "account_unknown",
+        "entries_closed",
+    }
+)
+"""What the daemon tells an operator that explains missing cover."""
+
+
+class Witness:
+    """One run's. `bare_s` are the times for which shares lacked a working stop, in seconds."""
+
+    def __init__(self, world: World) -> None:
+        self.bare_s: list[float] = []
+        self.checks: Counter[str] = Counter()
+        self.exchange: SimulatedExchange
+        self.is_alive = False
+        self._world = world
+        self._alive_since = 0.0
+        self._alerted_at = float("-inf")
+        self._intended: dict[str, ev.OrderRequest] = {}
+        self._entries: set[str] = set()
+        self._submitting: Counter[str] = Counter()
+        self._sent: Counter[str] = Counter()
+        self._is_halted = False
+        self._bare_since: dict[Symbol, float] = {}
+
+    # -- the process --
+
+    def born(self) -> None:
+        """An incarnation begins."""
+        self.is_alive, self._alive_since = True, now()
+
+    def died(self) -> None:
+        """It has ended, somehow."""
+        self.is_alive = False
+
+    def hear(self, event: str) -> None:
+        """What the daemon's log says."""
+        if event in ALERTS:
+            self._alerted_at = now()
+
+    # -- the disk --
+
+    def note_durable(self, facts: Sequence[ev.Fact]) -> None:
+        """These facts cannot be lost any more."""
+        for fact in facts:
+            match fact:
+                case ev.OrderIntended():
+                    self._intended[fact.request.order_id] = fact.request
+                    if fact.role is Role.ENTRY:
+                        self._entries.add(fact.request.order_id)
+                case ev.OrderSubmitting():
+                    self._submitting[fact.order_id] += 1
+                case ev.Halted():
+                    self._is_halted = True
+                case ev.Resumed():
+                    self._is_halted = False
+
+    # -- the door --
+
+    def note_leaving(
+        self, method: str, terms: Mapping[str, Any] | None, *, may_be_taken: bool
+    ) -> None:
+        """A request is about to leave: was it on record, and may it leave (again)?"""
+        if method not in ("POST", "PATCH"):
+            return
+        name = _name(terms)
+        self.checks["sent only what was on record"] += 1
+        request = self._intended.get(name)
+        if request is None:
+            self._world.complain(f"{name} was sent before it was on record as intended")
+            return
+        if not self._submitting[name]:
+            self._world.complain(f"{name} was sent before it was on record that it leaves")
+        stated = (terms or {}).get("qty")
+        if stated is not None and Decimal(stated) != request.qty:
+            self._world.complain(f"{name}: {stated} shares were sent, {request.qty} are on record")
+        if name in self._entries:
+            self.checks["no entry under a halt"] += 1
+            if self._is_halted:
+                self._world.complain(f"the entry {name} was sent although trading is halted")
+            self._sent[name] += may_be_taken
+            if self._sent[name] > 1:
+                self._world.complain(f"the entry {name} was sent twice")
+
+    def note_arrival(self, method: str, terms: Mapping[str, Any] | None) -> None:
+        """A request is at the exchange."""
+        name = _name(terms)
+        if method == "POST" and name in self._entries:
+            self.checks["entries only in a session"] += 1
+            if self.exchange.market.table.at(int(self.exchange.time_now)) is None:
+                self._world.tally["seen: an entry arrived after the close"] += 1
+
+    # -- the account --
+
+    def look(self) -> None:
+        """Every share at the exchange has a working closing order there, and no more than one."""
+        for symbol in self._world.plan.symbols:
+            self._look_at(symbol)
+
+    def _look_at(self, symbol: Symbol) -> None:
+        held = self.exchange.held(symbol)
+        stops = exits = ZERO
+        for order in self.exchange.desk.blotter.open_orders(symbol):
+            is_closing = (order.action == "sell") is (held > 0) and held != 0
+            if not is_closing or _name_of(order) in self._entries:
+                continue
+            if order.stop_price is not None or order.type == "trailing_stop":
+                stops += order.qty_open
+            elif order.type == "market":
+                exits += order.qty_open
+        self.checks["never more than held is closed"] += 1
+        if stops + exits > abs(held) and held:
+            self._world.tally["seen: more closing orders than shares"] += 1
+            if not self._world.plan.has_hands:
+                self._world.complain(
+                    f"{stops} by stops and {exits} at market would close {held} {symbol}"
+                )
+        self.checks["every share has its stop"] += 1
+        if stops + exits >= abs(held):
+            began = self._bare_since.pop(symbol, None)
+            if began is not None:
+                self.bare_s.append(now() - began)
+            return
+        began = self._bare_since.setdefault(symbol, now())
+        self._judge_bare(symbol, held, began)
+
+    def _judge_bare(self, symbol: Symbol, held: Decimal, began: float) -> None:
+        if not self.is_alive or now() - self._alive_since < BARE_AFTER_START_S:
+            return
+        since = max(began, self._alive_since)
+        if now() - since > BARE_S and self._alerted_at < began:
+            self._world.complain(
+                f"{held} {symbol} without a working stop for {now() - since:.1f} s, and no alert"
+            )
+            self._bare_since[symbol] = now()
+
+
+def _name(terms: Mapping[str, Any] | None) -> str:
+    return str((terms or {}).get("client_order_id", ""))
+
+
+def _name_of(order: Any) -> str:
+    return str(order.client_order_id)
