@@ -259,7 +259,7 @@ def is_echo(order: Order, fact: OrderFact) -> bool:
         case OrderCanceled():
             return order.ended is S.CANCELED
         case OrderReplaced():
-            return order.replaced_by == fact.replaced_by
+            return order.replaced_by is not None  # Once only; its successor may have two names.
         case OrderExpired():
             return order.ended is S.EXPIRED
         case OrderRefused():

@@ -86,7 +86,7 @@ class SimulatedExchange:
             )
         ]
         self._versions: dict[str, list[tuple[float, Row]]] = {}
-        self._positions: list[tuple[float, list[Row]]] = [(0.0, [])]
+        self._positions: list[tuple[float, list[Row]]] = [(float("-inf"), [])]
 
     def listen(self, tell: Callable[[Row], None]) -> None:
         """Have `tell` given every trade update."""
@@ -174,7 +174,8 @@ class SimulatedExchange:
                 name = ask.query.get("client_order_id", "")
                 return self._one(as_of, "client_order_id", name)
             case _ if "order_id" in ask.parts:
-                return self._one(as_of, "id", ask.parts["order_id"])
+                found = self._one(as_of, "id", ask.parts["order_id"])
+                return self._family(as_of, found)[0] if ask.flag("nested") else found
         return None
 
     def _rows_as_of(self, as_of: float) -> list[Row]:
@@ -185,20 +186,24 @@ class SimulatedExchange:
         return [each[-1] for each in reversed(rows) if each]
 
     def _listing(self, as_of: float, status: str, nested: bool) -> list[Row]:
-        rows = {row["id"]: row for row in self._rows_as_of(as_of)}
         found = []
-        for row in rows.values():
-            order = self.desk.blotter.find(row["id"])
+        for row in self._rows_as_of(as_of):
             family = [row]
             if nested:
-                if order.parent is not None:
+                if self.desk.blotter.find(row["id"]).parent is not None:
                     continue
-                family += [rows[leg.id] for leg in order.legs if leg.id in rows]
-                row = {**row, "legs": family[1:] or None}
+                family = self._family(as_of, row)
+                row = family[0]
             is_open = any(each["status"] not in FINAL for each in family)
             if status == "all" or is_open is (status == "open"):
                 found.append(row)
         return found
+
+    def _family(self, as_of: float, row: Row) -> list[Row]:
+        """The order with its legs inside it, then each of these."""
+        legs = [leg.id for leg in self.desk.blotter.find(row["id"]).legs]
+        shown = [each for each in self._rows_as_of(as_of) if each["id"] in legs]
+        return [{**row, "legs": shown or None}, *shown]
 
     def _one(self, as_of: float, field: str, value: str) -> Row:
         for row in self._rows_as_of(as_of):

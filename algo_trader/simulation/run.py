@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from algo_trader.config import Settings
+from algo_trader.core import work
 from algo_trader.core.types import MINUTE
+from algo_trader.exchange.orders import UNROUTED
 from algo_trader.ledger.errors import StorageError
+from algo_trader.runtime.daemon import UNCOVERED
 from algo_trader.runtime.status import State
 from algo_trader.simulation.deeds import People
 from algo_trader.simulation.exchange import SimulatedExchange
@@ -261,13 +264,20 @@ class _Run:
             return "the daemon does not trade"
         if daemon.pump.in_flight:
             return f"requests are under way: {daemon.pump.in_flight}"
-        book = daemon.engine.book
-        unknown = [order.order_id for order in book.orders.values() if order.is_unknown]
+        unknown = [order.order_id for order in work.unanswered(daemon.engine.book)]
         if unknown:
             return f"what became of {unknown} is not known"
-        if daemon.parts.gate.reasons:
-            return f"entries are closed: {daemon.parts.gate.reasons}"
-        return ""
+        reasons = {
+            name: why
+            for name, why in daemon.parts.gate.reasons.items()
+            if name != UNCOVERED or not self._waits_for_an_open()
+        }
+        return f"entries are closed: {reasons}" if reasons else ""
+
+    def _waits_for_an_open(self) -> bool:
+        """Shares whose closing order waits for the next session have no stop beside it."""
+        orders = self.exchange.desk.blotter.open_orders()
+        return any(order.status in UNROUTED and order.type == "market" for order in orders)
 
     async def _once_more(self) -> None:
         """Start, reconcile, stop: nothing is recorded, for nothing has happened."""

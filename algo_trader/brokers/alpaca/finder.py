@@ -122,7 +122,9 @@ class Finder:
             _, *legs = flat(body_of(value_in(answer, "GET /orders/ID")) or {})
             for leg in filter(None, map(read_order, legs)):
                 first = self.keep(leg)
-                while first.replaces is not None:  # It was moved: the first one had no name.
+                # It was moved: the first one had no name. One that is triggered takes the place
+                # of the target.
+                while first.replaces not in (None, target.broker_id):
                     first = await self.by_id(first.replaces, Urgency.LOOKUP, deadline)
                 if is_made_up(first.order_id):
                     self.know(order_id, first.broker_id)

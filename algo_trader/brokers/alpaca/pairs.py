@@ -62,7 +62,8 @@ def flat(row: Body, depth: int = 0) -> Iterator[Body]:
     for leg in legs:
         if not isinstance(leg, dict):
             continue
-        is_first = not leg.get("replaces")
+        # One that is triggered is said to take the target's place.
+        is_first = leg.get("replaces") in (None, "", row.get("id"))
         if name is not None and is_first and is_made_up(text_of(leg, "client_order_id") or ""):
             yield {**leg, "client_order_id": name}
         else:
