@@ -54,6 +54,7 @@ VERBS = {
     "positions": "List open positions.",
     "resume": "End a halt.",
     "restore": "Put a backup in the place of the ledger.",
+    "simulate": "Show what the daemon does when everything goes wrong.",
     "start": "Run the daemon: trade on the embedded exchange or on Alpaca.",
     "status": "Tell what the running daemon is doing.",
     "stop": "End the running daemon in good order.",

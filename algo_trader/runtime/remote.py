@@ -71,7 +71,7 @@ class RemoteTerms:
     session: Callable[[], Session | None] = lambda: None
     oddities: Callable[[], Mapping[str, Any]] = dict
     account_every_s: float = 30.0
-    sweep_every_s: float = 5.0
+    sweep_every_s: float = 3.0
     clock_every_s: float = 60.0
     compare_every_s: float = 300.0
 

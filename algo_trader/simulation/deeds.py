@@ -74,6 +74,8 @@ class People:
                 exchange.is_silent = True
                 desk.cancel(stop.id, at)
                 exchange.is_silent = False
+            case Deed.BUSTS if done := desk.blotter.executions:
+                desk.bust(done[-1].id, at)
             case Deed.REJECTS if found := desk.blotter.open_orders(symbol):
                 desk.reject(found[-1].id, at, "rejected after all")
             case Deed.BLOCKS:

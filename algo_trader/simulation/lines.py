@@ -138,6 +138,8 @@ class RestLine:
         answer = self._exchange.answer(method, path, terms, as_of)
         if method != "GET":
             self._world.note(f"{method} {path} -> {answer[0]}")
+            if answer[0] == 422 and "must be unique" in answer[1]:
+                self._world.tally["seen: the name is taken"] += 1
             self._witness.look()
         if answered is not None and not answered.done():
             answered.set_result(answer)

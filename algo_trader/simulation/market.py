@@ -42,19 +42,24 @@ class Market:
     """The days of a seed: `history` to warm up on, then `period` to trade."""
 
     def __init__(
-        self, seed: int, symbols: Sequence[Symbol], paths: Sequence[str], minutes: int
+        self,
+        seed: int,
+        symbols: Sequence[Symbol],
+        paths: Sequence[str],
+        minutes: int,
+        history_days: int = 1,
     ) -> None:
         chance = Random(f"market {seed}")
         last = dict.fromkeys(symbols, START)
+        all_paths = [*["calm"] * history_days, *paths]
+        # One more, which nobody plays: a clock has to name a next open.
+        days = sessions(len(all_paths) + 1, minutes)
         made = [
             TapeDay(session=session, minutes=_day(chance, last, path, session))
-            for path, session in zip(
-                ("calm", *paths), sessions(len(paths) + 1, minutes), strict=True
-            )
+            for path, session in zip(all_paths, days, strict=False)
         ]
-        self.history, self.period = made[:1], made[1:]
-        # One more, which nobody plays: a clock has to name a next open.
-        self.table = SessionTable(sessions(len(paths) + 2, minutes))
+        self.history, self.period = made[:history_days], made[history_days:]
+        self.table = SessionTable(days)
 
 
 def _day(

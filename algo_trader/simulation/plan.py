@@ -103,6 +103,7 @@ class Deed(Word):
     RESTS_ORDER = "owner rests an order"
     BLOCKS = "broker blocks the account for a while"
     LOSES_STOP = "a stop is canceled and nobody is told"
+    BUSTS = "an execution is taken back"
     REJECTS = "an order is rejected after it was taken"
     HALTS_TRADING = "trading in a symbol is halted for a while"
     HALTS = "operator halts, and resumes"
@@ -118,6 +119,7 @@ HANDS = (
     Deed.MOVES_STOP,
     Deed.RESTS_ORDER,
     Deed.LOSES_STOP,
+    Deed.BUSTS,
 )
 """Deeds after which the ledger may hold what no order of ours explains."""
 
@@ -146,6 +148,7 @@ class Plan:
     symbols: tuple[Symbol, ...] = SYMBOLS
     paths: tuple[str, ...] = ("calm",)
     minutes: int = 40
+    history_days: int = 1
     speed: int = 20
     calm_minutes: int = 12
     has_targets: bool = False

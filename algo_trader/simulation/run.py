@@ -106,7 +106,7 @@ class _Run:
         self.plan = plan
         self.world = World(plan)
         self.witness = Witness(self.world)
-        market = Market(plan.seed, plan.symbols, plan.paths, plan.minutes)
+        market = Market(plan.seed, plan.symbols, plan.paths, plan.minutes, plan.history_days)
         self.exchange = self.witness.exchange = SimulatedExchange(plan, market)
         self.exchange.on_step = self.witness.look
         self.stage = Stage(
@@ -228,7 +228,8 @@ class _Run:
             world.tally["death"] += 1
         elif error := living.exception():
             self._hear_end(error)
-        self.witness.died()
+        trades = life.daemon is not None and life.daemon.state is State.TRADING
+        self.witness.died(is_crash=fuse.is_burnt, was_trading=trades)
         self._life = None
         fuse.burn("its end")
         await self._bury()

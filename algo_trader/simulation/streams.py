@@ -48,6 +48,7 @@ class _Line:
     def cut(self, why: str) -> None:
         """The connection ends."""
         self.is_up = False
+        self.world.away.add(self.name)
         self._cut.set()
         self.why = why
 
@@ -58,6 +59,7 @@ class _Line:
         while True:
             self.fuse.touch(f"{self.name} connects")
             self._cut.clear()
+            self.world.away.discard(self.name)
             self.is_up, self.why, connected_at = True, "", now()
             self.mute_until = 0.0
             self.tell(LineState.CONNECTED, "")

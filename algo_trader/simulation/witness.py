@@ -19,6 +19,7 @@ from algo_trader.simulation.world import World
 if TYPE_CHECKING:
     from algo_trader.simulation.exchange import SimulatedExchange
 
+STREAMS = 2
 BARE_S = 5.0
 """Shares may lack a working stop for so long, unless the daemon says that they do."""
 BARE_AFTER_START_S = 30.0
@@ -58,6 +59,7 @@ class Witness:
         self._submitting: Counter[str] = Counter()
         self._sent: Counter[str] = Counter()
         self._is_halted = False
+        self._deaths_at_start = 0
         self._bare_since: dict[Symbol, float] = {}
 
     # -- the process --
@@ -66,9 +68,16 @@ class Witness:
         """An incarnation begins."""
         self.is_alive, self._alive_since = True, now()
 
-    def died(self) -> None:
-        """It has ended, somehow."""
+    def died(self, *, is_crash: bool, was_trading: bool) -> None:
+        """It has ended: by a crash or otherwise, after it began to trade or before."""
         self.is_alive = False
+        self._deaths_at_start = 0 if was_trading or not is_crash else self._deaths_at_start + 1
+        seen = {
+            "died with bare shares": is_crash and bool(self._bare_since),
+            "died while reconciling": is_crash and not was_trading,
+            "died thrice at the start": self._deaths_at_start >= 3,
+        }
+        self._world.tally.update(f"seen: {what}" for what, is_so in seen.items() if is_so)
 
     def hear(self, event: str) -> None:
         """What the daemon's log says."""
@@ -136,6 +145,8 @@ class Witness:
 
     def _look_at(self, symbol: Symbol) -> None:
         held = self.exchange.held(symbol)
+        if held and self.is_alive and len(self._world.away) == STREAMS:
+            self._world.tally["seen: deaf with a position"] += 1
         stops = exits = ZERO
         for order in self.exchange.desk.blotter.open_orders(symbol):
             is_closing = (order.action == "sell") is (held > 0) and held != 0

@@ -32,6 +32,9 @@ class World:
         self.is_calm = False
         """From here on nothing goes wrong any more."""
         self.life = 0
+        self.away: set[str] = set()
+        """Streams that are not connected."""
+        self.before: list[str] = []
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._digest = blake2b(digest_size=16)
         self._dice: dict[str, Random] = {}
@@ -63,6 +66,8 @@ class World:
     def complain(self, detail: str) -> None:
         """Something is wrong, which must never be."""
         self.note(f"!!! {detail}")
+        if not self.complaints:
+            self.before = list(self._tail)
         if len(self.complaints) < TAIL:
             self.complaints.append(f"{now():.3f} s, life {self.life}: {detail}")
 
@@ -73,8 +78,8 @@ class World:
 
     @property
     def tail(self) -> list[str]:
-        """The last lines of the trace."""
-        return list(self._tail)
+        """The last lines of the trace before the first complaint, or before the end."""
+        return self.before or list(self._tail)
 
     def log(self, event: str, /, *, level: str = "info", **fields: Any) -> None:
         """The daemon's log: what it tells an operator is part of what happened."""

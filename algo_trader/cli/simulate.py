@@ -1,0 +1,202 @@
+"""`algo-trader simulate`: what the daemon does when everything goes wrong, seed by seed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from algo_trader.cli.main import Globals, say
+from algo_trader.config import load_settings, strategy_overrides
+from algo_trader.core.errors import ConfigError
+from algo_trader.strategies import Velez
+
+if TYPE_CHECKING:
+    from algo_trader.simulation.campaign import Report, Setup
+
+FAILED = 75
+ROOM = (
+    "risk.max_position_pct=0.2",
+    "risk.max_daily_loss_pct=0.1",
+    "risk.max_risk_per_trade_pct=0.02",
+    "risk.consecutive_loss_pause=10",
+)
+"""Limits under which the built-in strategy trades all day."""
+SEED_MOST = 2**31
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--seed", type=click.IntRange(0, SEED_MOST), help="Run this seed alone.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 10_000_000),
+    help="Run so many seeds, from --first-seed on. 20 unless --seed is given.",
+)
+@click.option(
+    "--first-seed", type=click.IntRange(0, SEED_MOST), default=1, show_default=True,
+    help="The first of --seeds.",
+)  # fmt: skip
+@click.option(
+    "--faults",
+    "level",
+    type=click.Choice(["none", "light", "heavy"]),
+    default="heavy",
+    show_default=True,
+    help="How bad the world is.",
+)
+@click.option(
+    "--crash-at",
+    metavar="N[,N...]",
+    help="With --seed: the n-th life dies at its boundary N, and no other time.",
+)
+@click.option(
+    "--strategy",
+    "reference",
+    default="restless",
+    show_default=True,
+    help="restless (built in, trades all the time), velez, or file.py:ClassName of your own.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting for this run."
+)
+@click.option(
+    "--minutes", type=click.IntRange(20, 390), default=40, show_default=True,
+    help="Length of a trading day.",
+)  # fmt: skip
+@click.option(
+    "--days", type=click.IntRange(1, 20), default=2, show_default=True,
+    help="Trading days of a run.",
+)  # fmt: skip
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), help="Processes; as many as there are cores by default."
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --seed: write the ledger of the run into this folder.",
+)
+@click.option("--trace", is_flag=True, help="With --seed: print the last lines of what happened.")
+@click.option("--json", "as_document", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def command(
+    options: Globals,
+    seed: int | None,
+    seeds: int | None,
+    first_seed: int,
+    level: str,
+    crash_at: str | None,
+    reference: str,
+    overrides: tuple[str, ...],
+    minutes: int,
+    days: int,
+    jobs: int | None,
+    keep: Path | None,
+    trace: bool,
+    as_document: bool,
+) -> None:
+    """Simulate whole trading days in which connections, disk, broker and people misbehave.
+
+    The daemon is the real one; time, lines, disk, deaths and the exchange are simulated from a
+    seed. After every step it is checked that nothing was sent twice or unrecorded and no share is
+    without its stop; at the end the ledger must equal the exchange. Exit 75 if anything does not
+    hold, with the command that shows it again.
+
+    \b
+    Examples:
+      algo-trader simulate --seeds 200
+      algo-trader simulate --seed 7 --trace
+      algo-trader simulate --strategy my_strategy.py:Mine --minutes 390 --days 1
+    """
+    if seed is not None and seeds is not None:
+        raise ConfigError("--seed and --seeds: give one of them")
+    for name, value in (("--crash-at", crash_at), ("--keep", keep), ("--trace", trace)):
+        if value and seed is None:
+            raise ConfigError(f"{name} looks at one run: name it with --seed")
+    from algo_trader.simulation import campaign as runs
+    from algo_trader.simulation import report as words
+
+    setup = _setup(options, reference, overrides, level, minutes, days)
+    if seed is not None:
+        outcome = setup.play(seed, _boundaries(crash_at))
+        report = runs.Report(setup=setup)
+        report.add(runs.summary(outcome))
+        if keep is not None:
+            keep.mkdir(parents=True, exist_ok=True)
+            say(f"wrote {outcome.save(keep)}")
+        if trace:
+            say("\n".join(outcome.tail))
+    else:
+        wanted = range(first_seed, first_seed + (seeds or 20))
+        report = runs.campaign(setup, wanted, jobs or os.cpu_count() or 1, _progress(options))
+    if as_document:
+        click.echo(json.dumps(words.document(report), indent=2))
+    else:
+        click.echo(words.table(report))
+    if report.failures or (seeds is not None and seed is None and words.never_met(report)):
+        raise click.exceptions.Exit(FAILED)
+
+
+def _setup(
+    options: Globals,
+    reference: str,
+    overrides: tuple[str, ...],
+    level: str,
+    minutes: int,
+    days: int,
+) -> Setup:
+    from algo_trader.simulation.campaign import BUILT_IN, Setup, strategy_named
+    from algo_trader.simulation.plan import SYMBOLS, Level
+
+    with redirect_stdout(sys.stderr):  # A strategy may print; the answer stays one document.
+        cls = strategy_named(reference)
+    own: dict[str, Any] = {}
+    rest = list(overrides)
+    if cls is not Velez:
+        own, rest = strategy_overrides(rest, cls.own_parameters())
+    base = [*(ROOM if reference == BUILT_IN else ()), f"watchlist={','.join(SYMBOLS)}"]
+    loaded = load_settings(
+        env_file=options.env_file, environ=os.environ, overrides=[*base, *rest]
+    )
+    given = [] if reference == BUILT_IN else ["--strategy", reference]
+    for override in overrides:
+        given += ["--set", override]
+    words = [*given, "--faults", level, "--minutes", str(minutes), "--days", str(days)]
+    return Setup(
+        settings=loaded.settings,
+        reference=reference,
+        own=own,
+        level=Level(level),
+        minutes=minutes,
+        days=days,
+        words=shlex.join(words),
+    )
+
+
+def _boundaries(words: str | None) -> tuple[int, ...]:
+    if not words:
+        return ()
+    try:
+        found = tuple(int(word) for word in words.split(","))
+    except ValueError:
+        found = (-1,)
+    if any(each < 0 for each in found):
+        raise ConfigError(f"--crash-at {words}: give whole numbers from 0 on, such as 120,14")
+    return found
+
+
+def _progress(options: Globals) -> Any:
+    """A line on a terminal that tells how far it is."""
+    is_told = options.verbosity >= 0 and sys.stderr is not None and sys.stderr.isatty()
+
+    def tell(report: Report) -> None:
+        if is_told:
+            failed = f", {len(report.failures)} FAILED" if report.failures else ""
+            click.echo(f"\r{report.runs} runs, {report.seconds:.0f} s{failed} ", err=True, nl=False)
+
+    return tell

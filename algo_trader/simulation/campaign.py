@@ -1,0 +1,168 @@
+"""Many seeds on all cores, and what they have come to.
+
+A failure is told with all that is needed to see it again: the seed, the boundaries its lives ended
+at, the last lines of its trace and the command that replays it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from algo_trader.config import Settings
+from algo_trader.core.holding import Holding
+from algo_trader.core.types import MINUTE
+from algo_trader.engine.lane import Lane
+from algo_trader.simulation.coverage import cells_of
+from algo_trader.simulation.plan import SYMBOLS, Level, Plan, draw
+from algo_trader.simulation.run import Outcome, run
+from algo_trader.simulation.strategy import Restless
+from algo_trader.strategies import Strategy
+from algo_trader.strategy_files import find_strategy, make_strategy
+from algo_trader.wiring.trading import Trading, strategy_parameters
+
+BUILT_IN = "restless"
+TAIL_TOLD = 50
+PIECES = 8
+"""Seeds that a process is handed at a time."""
+
+
+def strategy_named(reference: str) -> type[Strategy]:
+    """The class that trades; ConfigError if there is none of that name."""
+    return Restless if reference == BUILT_IN else find_strategy(reference)[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What every run of a campaign has in common. `own` are parameters of the strategy that were
+    set; `words` are the command's options that lead to the same setup.
+    """
+
+    settings: Settings
+    reference: str = BUILT_IN
+    own: Mapping[str, Any] = field(default_factory=dict)
+    level: Level = Level.HEAVY
+    minutes: int = 40
+    days: int = 2
+    words: str = ""
+
+    def play(self, seed: int, crash_at: tuple[int, ...] = ()) -> Outcome:
+        """Run a seed; with `crash_at` its lives end at these boundaries and nowhere else."""
+        plan = draw(seed, self.level, self.minutes, self.days)
+        if crash_at:
+            plan = replace(plan, crash_at=crash_at, crash_every=0)
+        return self.play_plan(plan)
+
+    def play_plan(self, plan: Plan) -> Outcome:
+        """Run a plan."""
+        cls = strategy_named(self.reference)
+        parameters = strategy_parameters(cls, self.settings, dict(self.own))
+        if cls is Restless:
+            parameters = {"has_targets": plan.has_targets, **parameters}
+        name = BUILT_IN if cls is Restless else cls.__name__.lower()
+        trading = Trading(name=name, cls=cls, parameters=parameters, symbols=plan.symbols)
+        lane = Lane(name, make_strategy(cls, SYMBOLS[0], parameters), Holding(name, SYMBOLS[0]))
+        history = -(-lane.needed_candles * lane.interval_s // (plan.minutes * MINUTE))
+        return run(replace(plan, history_days=max(1, history)), self.settings, trading)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A run in short, to be handed from process to process."""
+
+    seed: int
+    complaints: list[str]
+    tail: list[str]
+    crash_at: tuple[int, ...]
+    tally: Counter[str]
+    cells: Counter[str]
+    bare_s: list[float]
+    lives: int
+    boundaries: int
+    fingerprint: str
+
+
+def summary(outcome: Outcome) -> Summary:
+    """The run in short; its trace only if something is wrong."""
+    has_failed = bool(outcome.complaints)
+    return Summary(
+        seed=outcome.plan.seed,
+        complaints=outcome.complaints,
+        tail=outcome.tail[-TAIL_TOLD:] if has_failed else [],
+        crash_at=tuple(map(len, outcome.boundaries)) if has_failed else (),
+        tally=outcome.tally,
+        cells=cells_of(outcome.file.driver),
+        bare_s=outcome.bare_s,
+        lives=len(outcome.boundaries),
+        boundaries=sum(map(len, outcome.boundaries)),
+        fingerprint=outcome.fingerprint,
+    )
+
+
+def play_seeds(setup: Setup, seeds: Sequence[int]) -> list[Summary]:
+    """Run seeds one after the other."""
+    return [summary(setup.play(seed)) for seed in seeds]
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What a campaign has come to so far."""
+
+    setup: Setup
+    runs: int = 0
+    lives: int = 0
+    boundaries: int = 0
+    seconds: float = 0.0
+    tally: Counter[str] = field(default_factory=Counter)
+    cells: Counter[str] = field(default_factory=Counter)
+    bare_s: list[float] = field(default_factory=list)
+    failures: list[Summary] = field(default_factory=list)
+
+    def add(self, one: Summary) -> None:
+        """Count a run."""
+        self.runs += 1
+        self.lives += one.lives
+        self.boundaries += one.boundaries
+        self.tally += one.tally
+        self.cells += one.cells
+        self.bare_s += one.bare_s
+        if one.complaints:
+            self.failures.append(one)
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """Faults, deaths and deeds by kind."""
+        return {
+            name: count
+            for name, count in sorted(self.tally.items())
+            if name.startswith(("fault: ", "deed: ", "death"))
+        }
+
+
+def campaign(
+    setup: Setup, seeds: Sequence[int], jobs: int, tell: Callable[[Report], None]
+) -> Report:
+    """Run the seeds on so many processes; `tell` is called whenever some have ended."""
+    report = Report(setup=setup)
+    began = time.perf_counter()
+    for found in _played(setup, seeds, jobs):
+        for one in found:
+            report.add(one)
+        report.seconds = time.perf_counter() - began
+        tell(report)
+    report.failures.sort(key=lambda one: one.seed)
+    return report
+
+
+def _played(setup: Setup, seeds: Sequence[int], jobs: int) -> Iterator[list[Summary]]:
+    pieces = [seeds[at : at + PIECES] for at in range(0, len(seeds), PIECES)]
+    if jobs == 1 or len(seeds) == 1:
+        for piece in pieces:
+            yield play_seeds(setup, piece)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(play_seeds, [setup] * len(pieces), pieces)
