@@ -36,7 +36,7 @@ class People:
     async def keep(self, appointment: Appointment) -> None:
         """Wait for the minute, then do it, if there is anything to do it to."""
         session = self._exchange.market.period[appointment.day].session
-        await self._until(session.opens_at + appointment.minute * MINUTE + 10)
+        await self._exchange.until(session.opens_at + appointment.minute * MINUTE + 10)
         with suppress(ApiFault):
             if await self._do(appointment.deed, appointment.symbol):
                 self._world.tally[f"deed: {appointment.deed}"] += 1
@@ -127,6 +127,3 @@ class People:
 
     async def _a_while(self) -> None:
         await asyncio.sleep(A_WHILE_S / self._exchange.clock.speed)
-
-    async def _until(self, at: float) -> None:
-        await self._exchange.clock.sleep_until(at)

@@ -36,6 +36,7 @@ CASH = Decimal(100_000)
 COSTS = Costs(slippage_per_share=Decimal("0.01"))
 LINGER_S = 120
 """Market seconds before an open and after a close that are lived through."""
+LOOK_EVERY_S = 0.5
 VERSION = "/v2"
 NOT_THERE = ApiFault(404, 40410000, "order not found")
 Row = dict[str, Any]
@@ -106,6 +107,11 @@ class SimulatedExchange:
             self._keep()
             self.on_step()
         await asyncio.sleep(LINGER_S / self.clock.speed)
+
+    async def until(self, at: float) -> None:
+        """Wait for an instant of market time, which leaps over nights."""
+        while (left := at - self.time_now) > 0:
+            await asyncio.sleep(min(left / self.clock.speed, LOOK_EVERY_S))
 
     # -- REST --
 

@@ -69,18 +69,19 @@ def table(report: Report) -> str:
     """The same for people."""
     found = document(report)
     bare, cells, situations = found["bare"], found["transitions"], found["met"]
-    lines = [
-        f"runs                  {found['runs']} of {found['days']} trading days of "
-        f"{found['minutes']} minutes, faults {found['faults']}, strategy {found['strategy']}\n"
-        f"lives                 {found['lives']}, of which died {found['deaths']}\n"
-        f"boundaries passed     {found['boundaries']}\n"
-        f"faults injected       {found['faults_injected']}\n"
-        f"checks                {sum(found['checks'].values())}\n"
-        f"without a stop        {bare['intervals']} times, p99 {bare['p99_s']} s, longest "
-        f"{bare['longest_s']} s\n"
-        f"order transitions     {cells['seen']} of {cells['legal']} legal ones\n"
-        f"situations met        {sum(map(bool, situations.values()))} of {len(situations)}"
-    ]
+    figures = {
+        "runs": f"{found['runs']} of {found['days']} trading days of {found['minutes']} minutes",
+        "faults": f"{found['faults']}, {found['faults_injected']} injected",
+        "strategy": found["strategy"],
+        "lives": f"{found['lives']}, of which died {found['deaths']}",
+        "boundaries passed": found["boundaries"],
+        "checks": sum(found["checks"].values()),
+        "without a stop": f"{bare['intervals']} times, p99 {bare['p99_s']} s, longest "
+        f"{bare['longest_s']} s",
+        "order transitions": f"{cells['seen']} of {cells['legal']} legal ones",
+        "situations met": f"{sum(map(bool, situations.values()))} of {len(situations)}",
+    }
+    lines = [f"{name:<20}{value}" for name, value in figures.items()]
     if found["never_met"]:
         lines.append(f"NEVER MET: {'; '.join(found['never_met'])}")
     for failure in found["failures"]:

@@ -35,7 +35,7 @@ from algo_trader.simulation.witness import Witness
 from algo_trader.simulation.world import World
 from algo_trader.wiring.trading import Trading
 
-CONVERGE_S = 90.0
+CONVERGE_S = 120.0
 """Seconds without faults within which everything must have come to rest."""
 ONCE_MORE_S = 30.0
 LONGEST_S = 50_000.0
@@ -186,7 +186,7 @@ class _Run:
 
     async def _calm_down(self) -> None:
         last = self.exchange.market.period[-1].session
-        await self.exchange.clock.sleep_until(last.closes_at - self.plan.calm_minutes * MINUTE)
+        await self.exchange.until(last.closes_at - self.plan.calm_minutes * MINUTE)
         self.world.is_calm = True
         self.world.note("calm")
 
@@ -261,8 +261,10 @@ class _Run:
     def _why(self) -> str:
         """What is not at rest; empty if everything is."""
         daemon = None if self._life is None else self._life.daemon
-        if daemon is None or daemon.state is not State.TRADING:
-            return "the daemon does not trade"
+        if daemon is None:
+            return "there is no daemon"
+        if daemon.state is not State.TRADING:
+            return f"the daemon is {daemon.state}"
         if daemon.pump.in_flight:
             return f"requests are under way: {daemon.pump.in_flight}"
         unknown = [order.order_id for order in work.unanswered(daemon.engine.book)]
