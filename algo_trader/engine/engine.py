@@ -92,6 +92,8 @@ class Engine:
         self._symbols = len(self._lanes_on)
         self._alarm_at: Instant = 0
         self.hands = Hands(book, self._note if sink is not None else None)
+        if patience_s is not None:
+            self.hands.rests_from = 0
         self._breakers = Breakers(book, self.marks, limits, self.hands)
         self.judge = Judge(book, self.marks, limits, self.hands, self._breakers)
         self.listener = Listener(
@@ -112,7 +114,11 @@ class Engine:
         """A session begins: align candles, reset the daily figures."""
         self.session = session
         self._closes_at = session.closes_at
-        self.now = session.opens_at
+        if self.corrections is not None:
+            self.hands.rests_from = session.closes_at
+            self.now = max(self.now, session.opens_at)  # It may have begun before this process.
+        else:
+            self.now = session.opens_at
         self.wakes_at = session.closes_at
         for lane in self.lanes:
             lane.open_session(session)

@@ -33,13 +33,18 @@ NOTHING = Step((), ())
 
 
 class Hands:
-    """Gathers one step: the facts to record and the commands to send because of them."""
+    """Gathers one step: the facts to record and the commands to send because of them.
 
-    __slots__ = ("_book", "_commands", "_note", "facts")
+    From `rests_from` on stops are not moved to a better price until the next session sets it anew:
+    a closed market refuses that, again and again, and the stop that is there works on.
+    """
+
+    __slots__ = ("_book", "_commands", "_note", "facts", "rests_from")
 
     def __init__(self, book: Book, note: Note | None) -> None:
         self._book = book
         self._note = note
+        self.rests_from: Instant | None = None
         self.facts: list[ev.Fact] = []
         self._commands: list[ev.Command] = []
 
@@ -75,11 +80,17 @@ class Hands:
                 decision = holding.decision
                 number = max(next_number(decision, Role.STOP), next_number(decision, Role.TARGET))
                 self._send_pair(*pair_orders(holding, *todo, now, number))
-            else:
+            elif not self._can_wait(todo, now):
                 number = self._book.next_number(holding.decision, Role.STOP)
                 moved = todo.order_id if isinstance(todo, work.MoveStop) else None
                 pair = None if moved is None else self._book.order(moved).pair
                 self.send(stop_order(holding, todo.qty, todo.price, now, number, moved, pair))
+
+    def _can_wait(self, todo: work.PlaceStop | work.MoveStop, now: Instant) -> bool:
+        """Whether the market is closed, and the shares are covered by the stop that is there."""
+        if self.rests_from is None or now < self.rests_from or isinstance(todo, work.PlaceStop):
+            return False
+        return self._book.order(todo.order_id).qty_open == todo.qty
 
     def exit(self, holding: Holding, reason: ExitReason, now: Instant) -> None:
         """Decide that a position is to be closed."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
-from algo_trader.core.orders import Order
+from algo_trader.core.orders import ENDS, Order, OrderState
 from algo_trader.core.ports import BrokerOrder, BrokerPosition
 from algo_trader.core.truth import is_rejected, reports_of
 from algo_trader.core.types import ZERO, Instant, Symbol, text
@@ -29,8 +29,14 @@ class Difference(NamedTuple):
 
 
 def missing_reports(order: Order, truth: BrokerOrder, now: Instant) -> list[ev.Report]:
-    """The reports that lead from our order to the broker's; those we know already are echoes."""
+    """The reports that lead from our order to the broker's; those we know already are echoes.
+
+    One that was filled by all that was told has ended: if executions of it were taken back since,
+    comparing positions finds it.
+    """
     found = reports_of(truth, now)
+    if order.state is OrderState.FILLED:
+        found = [report for report in found if not isinstance(report, ENDS)]
     if order.broker_id is None and not is_rejected(truth):
         accepted = ev.OrderAccepted(at=now, order_id=order.order_id, broker_id=truth.broker_id)
         found.insert(0, accepted)

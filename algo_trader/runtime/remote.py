@@ -1,7 +1,7 @@
 """What a broker across a network needs beside its pump: comparing again, sweeping, watching.
 
 Streams only wake us; the broker's REST books are the truth. After every gap of the trade stream,
-after the process has stood still, and every few minutes the books are compared whole; while orders
+after the process has stood still, and every minute the books are compared whole; while orders
 are open their state is asked for every few seconds. Entries wait at the gate meanwhile.
 """
 
@@ -73,7 +73,7 @@ class RemoteTerms:
     account_every_s: float = 30.0
     sweep_every_s: float = 3.0
     clock_every_s: float = 60.0
-    compare_every_s: float = 300.0
+    compare_every_s: float = 60.0
 
 
 class Remote:

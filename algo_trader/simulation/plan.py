@@ -202,7 +202,7 @@ def draw(seed: int, level: Level, minutes: int = 40, days: int = 2) -> Plan:
 
     return replace(
         base,
-        latency_s=chance.choice((0.02, 0.2, 1.0)),
+        latency_s=chance.choice((0.02, 0.1, 0.5)),
         commands=some(COMMAND_FAULTS, 0.4),
         questions=some(QUESTION_FAULTS, 0.4),
         frames=some(tuple(FrameFault), 0.4),

@@ -22,6 +22,7 @@ from algo_trader.feeds.alpaca.messages import Batch
 from algo_trader.simulation.fuse import Fuse
 from algo_trader.simulation.loop import now
 from algo_trader.simulation.plan import BarFault, FrameFault
+from algo_trader.simulation.witness import TRADE_STREAM
 from algo_trader.simulation.world import World
 
 AWAY_S = (0.2, 12.0)
@@ -98,7 +99,7 @@ class TradeLine:
         self.oddities = 0
         self._world = world
         self._fuse = fuse
-        self._line = _Line(world, fuse, tell, "trade stream")
+        self._line = _Line(world, fuse, tell, TRADE_STREAM)
         self._hear = hear
         self._is_mute = is_mute
 

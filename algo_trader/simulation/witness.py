@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from algo_trader.simulation.exchange import SimulatedExchange
 
 STREAMS = 2
+TRADE_STREAM = "trade stream"
+REQUESTS = 8
+"""From a fill to its stop so many trips may be made one after the other: asked about and told, the
+executions asked for and told, the stop placed.
+"""
+FOUND_S = 75.0
+"""Shares that somebody else has bought are found by the comparison of every minute."""
 BARE_S = 5.0
 """Shares may lack a working stop for so long, unless the daemon says that they do."""
 BARE_AFTER_START_S = 30.0
@@ -56,6 +63,7 @@ class Witness:
         self._alerted_at = float("-inf")
         self._intended: dict[str, ev.OrderRequest] = {}
         self._entries: set[str] = set()
+        self._begun: set[str] = set()
         self._submitting: Counter[str] = Counter()
         self._sent: Counter[str] = Counter()
         self._is_halted = False
@@ -122,8 +130,9 @@ class Witness:
             self._world.complain(f"{name}: {stated} shares were sent, {request.qty} are on record")
         if name in self._entries:
             self.checks["no entry under a halt"] += 1
-            if self._is_halted:
+            if self._is_halted and name not in self._begun:
                 self._world.complain(f"the entry {name} was sent although trading is halted")
+            self._begun.add(name)  # What is under way when the halt comes is canceled after it.
             self._sent[name] += may_be_taken
             if self._sent[name] > 1:
                 self._world.complain(f"the entry {name} was sent twice")
@@ -176,11 +185,23 @@ class Witness:
         if not self.is_alive or now() - self._alive_since < BARE_AFTER_START_S:
             return
         since = max(began, self._alive_since)
-        if now() - since > BARE_S and self._alerted_at < began:
+        if now() - since > self._bound_s and not self._is_alerted(began):
             self._world.complain(
                 f"{held} {symbol} without a working stop for {now() - since:.1f} s, and no alert"
             )
             self._bare_since[symbol] = now()
+
+
+    @property
+    def _bound_s(self) -> float:
+        """How long the daemon may take, given how slow its lines are."""
+        plan = self._world.plan
+        found_s = FOUND_S if plan.has_hands else BARE_S
+        return found_s + REQUESTS * plan.latency_s
+
+    def _is_alerted(self, began: float) -> bool:
+        """Whether the operator has been told since, or knows that nothing is heard of fills."""
+        return self._alerted_at >= began or TRADE_STREAM in self._world.away
 
 
 def _name(terms: Mapping[str, Any] | None) -> str:

@@ -23,6 +23,8 @@ from algo_trader.core.types import BrokerOrderId, ClientOrderId
 
 QUESTION_S = 9.0
 AWAITED = "it has ended, but not all of its executions are told yet"
+TAKEN_BACK = "it was filled, and executions of it were taken back"
+TAKEN_BACK_AFTER_S = 20.0
 BY_CLIENT_ID = "/orders:by_client_order_id"
 
 
@@ -48,6 +50,7 @@ class Finder:
         self._broker_ids: dict[ClientOrderId, BrokerOrderId] = {}
         self._client_ids: dict[BrokerOrderId, ClientOrderId] = {}
         self._in_pairs: set[BrokerOrderId] = set()
+        self._lessened: dict[BrokerOrderId, float] = {}
 
     async def ask(
         self,
@@ -188,6 +191,8 @@ class Finder:
         status, detail = order.status, order.detail
         if status is not BrokerStatus.OPEN and self.told(order) is None:
             status, detail = BrokerStatus.OPEN, AWAITED
+        elif status is BrokerStatus.FILLED and self._is_taken_back(order):
+            status, detail = BrokerStatus.CANCELED, TAKEN_BACK
         return BrokerOrder(
             order.order_id,
             order.broker_id,
@@ -199,6 +204,13 @@ class Finder:
             await self.successor(order, deadline) if is_wanted else None,
             detail,
         )
+
+    def _is_taken_back(self, order: RestOrder) -> bool:
+        """Whether less is filled of a filled order for longer than an answer may be behind."""
+        if order.filled_qty >= order.qty:
+            return False
+        now = self._monotonic()
+        return now - self._lessened.setdefault(order.broker_id, now) >= TAKEN_BACK_AFTER_S
 
     async def successor(
         self, order: RestOrder, deadline: Deadline | None = None
