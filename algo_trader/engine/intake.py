@@ -23,7 +23,6 @@ from algo_trader.engine.listener import STOP_PCT
 from algo_trader.engine.protect import adopted_stop
 from algo_trader.engine.replay import rebuild
 
-
 FORGOTTEN = (
     "cancel them at the broker, which has their shares get a stop of this daemon's, then "
     "`algo-trader resume`; if another daemon trades this account, end one of them first"
