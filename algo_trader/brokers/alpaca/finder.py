@@ -73,8 +73,10 @@ class Finder:
         known = self._client_ids.get(broker_id)
         if known is not None and is_made_up(order_id):
             return known
-        self._broker_ids[order_id] = broker_id
         self._client_ids[broker_id] = order_id
+        # Old news of an order that was edited since does not lead back to it.
+        if broker_id in self._edited or self._broker_ids.get(order_id) not in self._edited:
+            self._broker_ids[order_id] = broker_id
         return order_id
 
     def is_in_pair(self, broker_id: BrokerOrderId) -> bool:
@@ -185,8 +187,8 @@ class Finder:
                 break
             if successor.order_id != name and not is_made_up(successor.order_id):
                 break
-            self.know(name, successor.broker_id)
             self._edited.add(successor.broker_id)
+            self.know(name, successor.broker_id)
             order = successor._replace(order_id=name)
         return order
 
@@ -239,4 +241,6 @@ class Finder:
         """
         if order.status is not BrokerStatus.REPLACED or order.replaced_by is None:
             return None
-        return self._client_ids.get(order.replaced_by)
+        name = self._client_ids.get(order.replaced_by)
+        is_ours = name is not None and name != order.order_id and not is_made_up(name)
+        return name if is_ours or order.filled_qty else None

@@ -30,6 +30,7 @@ from algo_trader.brokers.alpaca.statuses import ENDED, OPEN
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
 from algo_trader.core.errors import Unanswered, Unavailable
+from algo_trader.core.events import Cancel, OrderCanceled
 from algo_trader.core.types import Action, BrokerOrderId, ClientOrderId
 
 OF = request()
@@ -324,6 +325,12 @@ def test_an_order_that_somebody_else_has_edited_goes_on_under_our_name() -> None
         assert listed == one
         update = TradeUpdate("new", ClientOrderId(EDITED[1]), BrokerOrderId("b-3"), None)
         assert at.broker.hear(update) == OF.order_id
+        at.broker.hear(TradeUpdate("replaced", OF.order_id, BrokerOrderId("b-1"), None))
+        at.server.script("DELETE /v2/orders/b-3", Reply(204))
+        at.server.script("GET /v2/orders/b-3", Reply(200, third | {"status": "canceled"}))
+        (ended,) = at.do(at.broker.execute(Cancel(OF.order_id)))
+        assert isinstance(ended, OrderCanceled)
+        assert at.server.count("DELETE /v2/orders/b-3") == 1
 
 
 def test_an_edited_order_is_found_in_the_list_at_first_sight() -> None:
