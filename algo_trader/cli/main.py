@@ -52,6 +52,7 @@ VERBS = {
     "halt": "Take no new positions until `resume`.",
     "orders": "List orders.",
     "positions": "List open positions.",
+    "reconcile": "Tell what a start would find and do, and do nothing.",
     "resume": "End a halt.",
     "restore": "Put a backup in the place of the ledger.",
     "simulate": "Show what the daemon does when everything goes wrong.",

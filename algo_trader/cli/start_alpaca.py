@@ -61,7 +61,7 @@ def run(options: Globals, choices: Choices, *, is_live: bool, is_new: bool) -> N
         log = logs.log
         if warning is not None:
             log("keys", level="warning", reason=warning)
-        account = asyncio.run(_first_word(connection, log))
+        account = asyncio.run(first_word(connection, log))
         folder = alpaca_account.account_of(options.data_dir, account.account, is_new=is_new)
         overrides, backup = alpaca_account.open_ledger(folder, connection.clock.now())
         loaded = load(options, choices, overrides)
@@ -143,7 +143,7 @@ def where_to(settings: Settings, *, is_live: bool) -> Endpoints:
     return where
 
 
-async def _first_word(connection: Connection, log: Log) -> AccountState:
+async def first_word(connection: Connection, log: Log) -> AccountState:
     """The account that the keys answer for, and the broker's time."""
     pause_s = CONTACT_PAUSE_S
     tries = 1

@@ -38,7 +38,10 @@ ORDER_COLUMNS = (
     "limit_price",
     "expires_at",
 )
-WORDS = {"symbol", "strategy", "name", "status", "side", "role", "action", "type", "state"}
+FOREIGN_COLUMNS = ("symbol", "action", "order_id", "qty", "stop_price")
+WORDS = {
+    "symbol", "strategy", "name", "status", "side", "role", "action", "type", "state", "order_id",
+}  # fmt: skip
 """Columns of words, to the left; the others are figures, to the right."""
 MONEY = {"cash", "buying_power", "realized_today", "unrealized", "equity", "daily_loss_left"}
 _MANY_DIGITS = re.compile(rf"-?[0-9]+\.[0-9]{{{DIGITS_SHOWN + 1},}}")
@@ -55,6 +58,8 @@ def status_text(status: Mapping[str, Any]) -> str:
     ]
     if unknown := _rows(status, "unknown_orders"):
         parts.append(_table("ORDERS OF UNKNOWN OUTCOME", unknown, ORDER_COLUMNS))
+    if foreign := _rows(status, "foreign_orders"):
+        parts.append(_table("ORDERS AT THE BROKER THAT ARE NOT OURS", foreign, FOREIGN_COLUMNS))
     return "\n\n".join(parts)
 
 
@@ -96,16 +101,29 @@ def _summary(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("P&L", f"realized today {pnl['realized_today']}, {unrealized}"),
         ("risk", f"{risk['daily_loss_left']} of daily loss left, {losses}"),
         ("ledger", f"{ledger['facts']} facts, last at {ledger['last_fact_at']}, {commits}"),
-        ("uncovered", f"{whole['uncovered_shares']} shares without a working stop"),
+        ("uncovered", _uncovered(whole)),
     ]
     closed = status.get("entries_closed_because")
     if isinstance(closed, Mapping):
         rows[1:1] = [
             ("NO NEW ENTRIES", f"{_shown(name)}: {_shown(closed[name])}") for name in closed
         ]
+    again = "canceled again and again at the broker; `algo-trader resume` has it placed"
+    rows[1:1] = [
+        ("NO STOP", f"{_shown(held.get('symbol'))}: {again}")
+        for held in _rows(status, "positions")
+        if held.get("is_left_bare") is True
+    ]
     if risk.tells("halted_because"):
         rows.insert(1, ("HALTED", risk["halted_because"]))
     return rows
+
+
+def _uncovered(whole: _View) -> str:
+    """Shares without a working stop now, and how it was since the start."""
+    now = f"{whole['uncovered_shares']} shares without a working stop"
+    longest = f"longest {whole['uncovered_longest_s']} s"
+    return f"{now}; since the start {whole['uncovered_share_seconds']} share-seconds, {longest}"
 
 
 def _market(market: _View) -> str:

@@ -42,6 +42,9 @@ EXPIRED = "EXPIRED"
 HELD = "insufficient qty available"
 """Words of a refusal: other orders at the broker hold the shares."""
 
+REFUSED_IN_A_ROW_S = 300
+"""Refusals that are further apart than this have nothing to do with each other."""
+
 EXTERNAL = "external"
 """The owner of shares that no strategy of ours asked for."""
 
@@ -97,7 +100,9 @@ class Book:
             ev.OrderIntended: self._order_intended,
             ev.OrderFilled: self._order_filled,
             ev.StopSet: self._stop_set,
+            ev.StopEdited: self._stop_edited,
             ev.TargetSet: self._target_set,
+            ev.StopDeclined: self._stop_declined,
             ev.ExitDecided: self._exit_decided,
             ev.SharesAdopted: self._shares_adopted,
             ev.SharesGone: self._shares_gone,
@@ -224,11 +229,15 @@ class Book:
                 holding.quiet_until = min(at, order.expires_at or at)
         else:
             _reducing(holding, order.role).remove(order)
+            if is_taken_away(order, holding):
+                holding.stop_taken_at = at
         is_refused = order.state is OrderState.REJECTED
         is_unsent = order.state is OrderState.SUBMIT_FAILED and not order.is_unknown
         if is_refused and order.pair is not None and order.replaces is None and holding.qty:
             holding.is_pair_refused = True  # A stop by itself may be taken: it is sent at once.
         elif (is_refused or is_unsent) and order.role is not Role.ENTRY and holding.qty:
+            if at - holding.retry_at > REFUSED_IN_A_ROW_S:
+                holding.refusals = 0
             holding.failures += 1
             # What never left is tried again soon: the line may be back.
             times = min(holding.failures, 2) if is_unsent else holding.failures
@@ -407,6 +416,22 @@ class Book:
     def _stop_set(self, fact: ev.StopSet) -> None:
         self._held(fact).stop_price = fact.price
 
+    def _stop_edited(self, fact: ev.StopEdited) -> None:
+        order = self.order(fact.order_id)
+        if order.role is not Role.STOP or not order.is_live:
+            raise CoreError(f"order {fact.order_id} is no working stop that could be edited")
+        order.request = order.request._replace(qty=fact.qty, stop_price=fact.price)
+        order.broker_id = fact.broker_id
+        holding = self.holdings[(order.strategy, order.request.symbol)]
+        if holding.qty:
+            holding.stop_price = fact.price
+            if order.qty_open < holding.qty:
+                holding.stop_taken_at = fact.at
+
+    def _stop_declined(self, fact: ev.StopDeclined) -> None:
+        holding = self._held(fact)
+        holding.is_left_bare, holding.refusals = True, 0
+
     def _target_set(self, fact: ev.TargetSet) -> None:
         holding = self._held(fact)
         self.targets += holding.target_price is None
@@ -434,10 +459,30 @@ class Book:
 
     def _resumed(self, fact: ev.Resumed) -> None:
         self.halted = None
+        for holding in self.active.values():
+            holding.is_left_bare, holding.stop_taken_at = False, 0
 
 
 _REASONS = {Role.STOP: ExitReason.STOP_LOSS, Role.TARGET: ExitReason.TARGET}
 """Why a position is closed by an order of this role; the others carry out a decided exit."""
+
+
+def is_taken_away(order: Order, holding: Holding) -> bool:
+    """Whether somebody else has just canceled the last order that covered a position.
+
+    Of a pair the end of one ends the other: only with the last one it is certain that no execution
+    of the other has ended it.
+    """
+    return (
+        order.role in (Role.STOP, Role.TARGET)
+        and order.state is OrderState.CANCELED
+        and order.broker_id is not None
+        and order.replaced_by is None
+        and not order.was_cancel_asked
+        and bool(holding.qty)
+        and holding.exit_reason is None
+        and not (holding.stops or holding.targets)
+    )
 
 
 def _reducing(holding: Holding, role: Role) -> list[Order]:

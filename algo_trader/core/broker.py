@@ -35,7 +35,11 @@ class Execution(NamedTuple):
 
 
 class BrokerOrder(NamedTuple):
-    """An order as the broker has it. `order_id` is the client_order_id it was sent with."""
+    """An order as the broker has it. `order_id` is the client_order_id it was sent with.
+
+    `stop_price` is None where the broker does not say; `is_edited` that somebody else has put this
+    one in the place of an order of ours, under a name that is none of ours.
+    """
 
     order_id: ClientOrderId
     broker_id: BrokerOrderId
@@ -46,6 +50,8 @@ class BrokerOrder(NamedTuple):
     executions: tuple[Execution, ...] = ()
     replaced_by: ClientOrderId | None = None
     detail: str = ""
+    stop_price: Decimal | None = None
+    is_edited: bool = False
 
 
 class BrokerPosition(NamedTuple):

@@ -237,6 +237,17 @@ class OrderAbandoned(OrderFact):
 
 
 @message
+class StopEdited(OrderFact):
+    """Somebody else has changed a working stop of ours at the broker, where it has `broker_id` now:
+    its size and price are the ones we want from now on.
+    """
+
+    broker_id: BrokerOrderId
+    qty: Decimal
+    price: Decimal
+
+
+@message
 class HoldingFact(Fact):
     """A fact about the position a strategy holds in a symbol."""
 
@@ -256,6 +267,13 @@ class TargetSet(HoldingFact):
     """The price at which the position's profit is to be taken from now on."""
 
     price: Decimal
+
+
+@message
+class StopDeclined(HoldingFact):
+    """Somebody else has taken away the position's stop, or a part of it, again and again: it stays
+    as he left it until the position ends or an operator resumes.
+    """
 
 
 @message

@@ -29,6 +29,8 @@ class Holding:
     after we gave up on them; `refusals` counts reducing orders the broker refused while no stop was
     working, `failures` those in a row that did not get there; `targets` take the profit, each in a
     pair with a stop; `is_pair_refused` says that the broker would not have such a pair.
+    `stop_taken_at` is when somebody else last took the stop away, or a part of it, 0 for never;
+    `is_left_bare` that he has done so again and again, and is let have his way.
     """
 
     __slots__ = (
@@ -43,6 +45,7 @@ class Holding:
         "exit_value",
         "exits",
         "failures",
+        "is_left_bare",
         "is_pair_refused",
         "is_remnant",
         "late",
@@ -54,6 +57,7 @@ class Holding:
         "side",
         "signed_qty",
         "stop_price",
+        "stop_taken_at",
         "stops",
         "strategy",
         "symbol",
@@ -90,6 +94,8 @@ class Holding:
         self.exit_reason: ExitReason | None = None
         self.is_remnant = False
         self.is_pair_refused = False
+        self.is_left_bare = False
+        self.stop_taken_at: Instant = 0
         self.refusals = 0
         self.failures = 0
         self.retry_at: Instant = 0

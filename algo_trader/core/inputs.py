@@ -62,9 +62,13 @@ class Pinned(NamedTuple):
 
 
 class Truths(NamedTuple):
-    """The broker's own word on orders; None is its proof that it has no such order."""
+    """The broker's own word on orders; None is its proof that it has no such order.
+
+    A command for those that are `busy` is under way, of which this word may not know.
+    """
 
     orders: Mapping[ClientOrderId, BrokerOrder | None]
+    busy: frozenset[ClientOrderId] = frozenset()
 
 
 class Strangers(NamedTuple):

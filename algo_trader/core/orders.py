@@ -220,6 +220,11 @@ class Order:
         return self.request.order_id
 
     @property
+    def was_cancel_asked(self) -> bool:
+        """Whether we have ever asked for its cancel, answered or not."""
+        return self.cancel_reason is not None or self.cancel_failures > 0
+
+    @property
     def qty_open(self) -> Decimal:
         """Shares not yet filled, by itself or by the other exit of its pair."""
         return self.request.qty - self.qty_filled - self.pair_filled

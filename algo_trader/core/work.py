@@ -12,6 +12,8 @@ get the same answer. The rules, in the order they are applied:
 * every filled share is covered: one stop over the whole position at the wanted price. It is placed
   once the entry's remainder is gone (brokers refuse an opposite stop while an entry rests). Fewer
   than MIN_PROTECTED shares left of a partly filled entry are closed at market instead;
+* a stop that somebody else has taken away again and again stays away, or as small as he made it,
+  until an operator resumes: he may have his reasons, and a fight would end nothing;
 * where a profit is to be taken, the stop comes as a pair with a limit order over the same shares.
   A broker that refuses the pair gets the stop alone. A pair cannot change its size: it is canceled
   as a whole, and nothing takes its place before both ends are proven.
@@ -150,7 +152,7 @@ def _cancel(orders: Iterable[Order], reason: str, now: Instant) -> list[Todo]:
 
 def _cover(holding: Holding, now: Instant) -> list[Todo]:
     price = holding.stop_price
-    if price is None:
+    if price is None or (holding.is_left_bare and len(holding.stops) < 2):
         return []
     if not holding.stops:
         if holding.targets:

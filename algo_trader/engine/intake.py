@@ -15,13 +15,24 @@ from algo_trader.core.book import EXTERNAL
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerStatus
 from algo_trader.core.errors import CoreError, SafetyRefusal, StrategyError
 from algo_trader.core.orders import Order
-from algo_trader.core.types import ZERO, Bar, Side, Symbol, text
+from algo_trader.core.types import ZERO, Bar, ClientOrderId, Side, Symbol, text
 from algo_trader.engine import reconcile
 from algo_trader.engine.engine import Engine
 from algo_trader.engine.hands import Step
 from algo_trader.engine.listener import STOP_PCT
 from algo_trader.engine.protect import adopted_stop
 from algo_trader.engine.replay import rebuild
+
+FORGOTTEN = (
+    "cancel them at the broker, which has their shares get a stop of this daemon's, then "
+    "`algo-trader resume`; if another daemon trades this account, end one of them first"
+)
+"""What to do about orders that a ledger which was lost or came from a backup has forgotten."""
+
+BEGUN = (
+    "if there was a ledger before, put a backup in its place (`algo-trader restore`); if there was "
+    "none, `algo-trader resume` trades beside these shares"
+)
 
 
 class Intake:
@@ -30,7 +41,9 @@ class Intake:
     def __init__(self, engine: Engine, stop_pct: Decimal = STOP_PCT) -> None:
         self._engine = engine
         self._stop_pct = engine.listener.stop_pct = stop_pct
-        self._foreign: set[Symbol] = set()
+        self.strangers: Sequence[BrokerOrder] = ()
+        """Open orders at the broker that are not in the book, as last told."""
+        self._busy: frozenset[ClientOrderId] = frozenset()
         self._mistake: StrategyError | None = None
 
     def take(self, item: inputs.Input) -> Step:
@@ -61,8 +74,7 @@ class Intake:
             case inputs.Halt():
                 self._halt(item.reason)
             case inputs.Resume():
-                if engine.book.halted is not None:
-                    engine.hands.record(ev.Resumed(at=engine.now))
+                self._resume()
             case inputs.SettingChange():
                 engine.hands.record(
                     ev.SettingChanged(at=engine.now, key=item.key, value=item.value)
@@ -70,6 +82,7 @@ class Intake:
             case inputs.Pinned():
                 self._pin(item.account)
             case inputs.Truths():
+                self._busy = item.busy
                 for order_id, truth in item.orders.items():
                     known = engine.book.orders.get(order_id)
                     if known is not None:  # Orders of old sessions are forgotten meanwhile.
@@ -116,6 +129,15 @@ class Intake:
             engine.hands.record(ev.Halted(at=engine.now, reason=reason))
             engine.settle_all()
 
+    def _resume(self) -> None:
+        """An operator ends the halt; stops that somebody had taken away are placed again."""
+        book = self._engine.book
+        has_bare = any(holding.is_left_bare for holding in book.active.values())
+        if book.halted is not None or has_bare:
+            self._engine.hands.record(ev.Resumed(at=self._engine.now))
+        if has_bare:
+            self._engine.settle_all()
+
     def _pin(self, account: AccountState) -> None:
         """The book belongs to one account for good; another one is refused."""
         book = self._engine.book
@@ -137,13 +159,23 @@ class Intake:
         if truth is None:
             self._miss(order)
             return
+        edit = reconcile.edit(order, truth, engine.now)
+        if edit is not None:
+            if order.broker_id is None:  # It was taken, and then edited.
+                engine.report(
+                    ev.OrderAccepted(
+                        at=engine.now, order_id=order.order_id, broker_id=truth.broker_id
+                    )
+                )
+            engine.listener.hear_edit(edit, engine.now)
         wrong = reconcile.contradiction(order, truth)
         if wrong is not None:
             self._contradict(order, wrong)
             return
         asked = order.cancel_reason
         self._hear_all(reconcile.missing_reports(order, truth, engine.now))
-        if asked is not None and truth.status is BrokerStatus.OPEN and order.is_live:
+        is_open = truth.status is BrokerStatus.OPEN and order.is_live
+        if asked is not None and is_open and order.order_id not in self._busy:
             # The cancel did not arrive: it leaves again, as often as the order is asked about.
             engine.hands.cancel(work.CancelOrder(order.order_id, asked), engine.now)
 
@@ -181,10 +213,11 @@ class Intake:
         Shares of theirs that waited for such an order's end get their stop now.
         """
         engine = self._engine
-        self._foreign = {order.symbol for order in orders}
+        self.strangers = tuple(orders)
+        foreign = {order.symbol for order in orders}
         for holding in engine.book.in_order():
             is_bare = holding.strategy == EXTERNAL and holding.qty and holding.stop_price is None
-            if is_bare and holding.symbol not in self._foreign:
+            if is_bare and holding.symbol not in foreign:
                 self._protect_external(holding.symbol)
         for order in orders:
             detail = (
@@ -195,7 +228,7 @@ class Intake:
             self._object(detail)
             # Once a session: it is told at every look, and an operator may have resumed since.
             if is_news and order.order_id.startswith(engine.book.account + "-"):
-                self._halt(detail)
+                self._halt(f"{detail}: {FORGOTTEN}")
 
     def _take_positions(self, found: Sequence[reconcile.Difference]) -> None:
         """Strategies hear of it last: whatever their own code does, no stop stays for nothing."""
@@ -225,14 +258,17 @@ class Intake:
             engine.hands.record(
                 ev.SharesAdopted(at=engine.now, symbol=symbol, side=side, qty=new, price=price)
             )
-            if symbol in self._foreign:
+            if any(order.symbol == symbol for order in self.strangers):
                 # What rests there may be their stop already, or one of ours that a ledger from a
                 # backup has forgotten: two would sell more than there is.
-                self._halt(f"{detail}, with open orders that this ledger does not know")
+                unknown = "with open orders that this ledger does not know"
+                self._halt(f"{detail}, {unknown}: {FORGOTTEN}")
             else:
                 self._protect_external(symbol)
         if ours:
             self._halt(detail)
+        elif engine.book.session is None:
+            self._halt(f"{detail}, and this ledger is new: {BEGUN}")
         engine.settle_all()
         return gone
 

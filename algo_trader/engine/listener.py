@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from algo_trader.core import events as ev
-from algo_trader.core.book import EXTERNAL, Book
+from algo_trader.core.book import EXTERNAL, Book, is_taken_away
 from algo_trader.core.errors import IllegalTransition
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order, is_echo
@@ -27,6 +27,9 @@ STOP_PCT = Decimal("2.0")
 
 ENTRY_LIMIT_CAP_PCT = Decimal("0.5")
 """Default distance, in per cent, by which an entry may fill beyond a refused stop price."""
+
+TWICE_S = 60
+"""A stop that somebody else takes away twice within so many seconds is not placed again."""
 
 ASKED_AGAIN = (ev.OrderRefused, ev.OrderAbandoned, ev.CancelRefused, ev.CancelUnanswered)
 """Reports after which something may be asked for once more, after a pause."""
@@ -79,13 +82,26 @@ class Listener:
             return
         if is_echo(order, report):
             return
-        was_held = self._book.holdings[(order.strategy, order.request.symbol)].qty
+        holding = self._book.holdings[(order.strategy, order.request.symbol)]
+        was_held, taken_at = holding.qty, holding.stop_taken_at
         try:
             self._hands.record(report)
         except IllegalTransition as error:
             self._object(report, str(error))
             return
+        if isinstance(report, ev.OrderCanceled) and is_taken_away(order, holding):
+            self._answer_taken(order, holding, taken_at, report.at)
         self._follow(order, report, was_held=bool(was_held), now=now)
+
+    def hear_edit(self, fact: ev.StopEdited, now: Instant) -> None:
+        """Somebody else has changed a stop of ours: from now on it is the one we want."""
+        order = self._book.order(fact.order_id)
+        holding = self._book.holdings[(order.strategy, order.request.symbol)]
+        taken_at = holding.stop_taken_at
+        self._hands.record(fact)
+        if holding.qty > order.qty_open:
+            self._answer_taken(order, holding, taken_at, fact.at)
+        self._hands.settle(holding, now)
 
     def tell_gone(self, symbol: Symbol, now: Instant) -> None:
         """Shares of a symbol have gone without an order of ours: who held them hears of it."""
@@ -94,6 +110,24 @@ class Listener:
         for lane in self._lane_of.values():
             if lane.symbol == symbol and lane.is_told and not lane.holding.qty:
                 lane.tell_closed(now)
+
+    def _answer_taken(
+        self, order: Order, holding: Holding, taken_at: Instant, at: Instant
+    ) -> None:
+        """Cover that somebody else has taken away is placed again once; who does it again within
+        the minute means it.
+        """
+        if not holding.qty or holding.exit_reason is not None or holding.is_left_bare:
+            return
+        is_meant = taken_at and at - taken_at <= TWICE_S
+        then = "again, and it stays so until you resume" if is_meant else "and it is placed again"
+        detail = f"stop {order.order_id} was canceled or made smaller, not by us, {then}"
+        if detail not in self._book.objections:
+            self._hands.record(ev.Discrepancy(at=at, order_id=order.order_id, detail=detail))
+        if is_meant:
+            self._hands.record(
+                ev.StopDeclined(at=at, strategy=holding.strategy, symbol=holding.symbol)
+            )
 
     def _object(self, report: ev.Report, detail: str) -> None:
         if detail in self._book.objections:

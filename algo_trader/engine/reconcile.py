@@ -16,7 +16,7 @@ from algo_trader.core.book import Book
 from algo_trader.core.orders import ENDS, Order, OrderState
 from algo_trader.core.ports import BrokerOrder, BrokerPosition
 from algo_trader.core.truth import is_rejected, reports_of
-from algo_trader.core.types import ZERO, Instant, Symbol, text
+from algo_trader.core.types import ZERO, Instant, Role, Symbol, text
 
 
 class Difference(NamedTuple):
@@ -41,6 +41,27 @@ def missing_reports(order: Order, truth: BrokerOrder, now: Instant) -> list[ev.R
         accepted = ev.OrderAccepted(at=now, order_id=order.order_id, broker_id=truth.broker_id)
         found.insert(0, accepted)
     return found
+
+
+def edit(order: Order, truth: BrokerOrder, now: Instant) -> ev.StopEdited | None:
+    """What somebody else has made of a stop of ours, or None if it is as we have it.
+
+    Its price is the broker's word however it came there: a ledger from a backup has forgotten the
+    moves since. Another size is believed only where the broker tells of an edit. A pair has the
+    size that it was placed with, less what one of the two has filled.
+    """
+    request, price = order.request, truth.stop_price
+    is_same = (truth.symbol, truth.action) == (request.symbol, request.action)
+    if order.role is not Role.STOP or not order.is_live or price is None or not is_same:
+        return None
+    is_resized = truth.is_edited and order.pair is None
+    qty = truth.qty if is_resized else request.qty
+    has_moved = truth.is_edited and truth.broker_id != order.broker_id
+    if (qty, price) == (request.qty, request.stop_price) and not has_moved:
+        return None
+    return ev.StopEdited(
+        at=now, order_id=order.order_id, broker_id=truth.broker_id, qty=qty, price=price
+    )
 
 
 def contradiction(order: Order, truth: BrokerOrder) -> str | None:

@@ -43,8 +43,8 @@ ORDER_COLUMNS = (
     "updated_at",
 )  # fmt: skip
 CHANGING_COLUMNS = (
-    "broker_id", "qty_filled", "avg_fill_price", "state", "version", "replaced_by",
-    "cancel_reason", "submit_attempts", "last_error", "updated_at",
+    "broker_id", "qty_requested", "stop_price", "qty_filled", "avg_fill_price", "state", "version",
+    "replaced_by", "cancel_reason", "submit_attempts", "last_error", "updated_at",
 )  # fmt: skip
 """The order columns that facts move; the others stay as the intent said."""
 TRADE_COLUMNS = (
@@ -71,6 +71,7 @@ EVENT_TYPES: dict[type, str] = {
     ev.OrderExpired: "expired",
     ev.OrderReplaced: "replaced",
     ev.OrderAbandoned: "failed",
+    ev.StopEdited: "edited",
     ev.Discrepancy: "discrepancy",
 }
 """The plan's words in order_event.event_type; a fill that leaves shares open is a partial_fill."""
@@ -277,6 +278,8 @@ def _detail(fact: ev.OrderFact) -> str | None:
             return _plain(fact.reason)
         case ev.OrderReplaced():
             return fact.replaced_by
+        case ev.StopEdited():
+            return f"{text(fact.qty)} at {text(fact.price)}"
     return None
 
 

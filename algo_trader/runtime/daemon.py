@@ -98,6 +98,7 @@ class Daemon:
         self.started_at = datetime.now(UTC)
         self.account: AccountState | None = None
         self.engine: Engine
+        self.intake: Intake
         self.pump: Pump
         self._facts_before = 0
         self.last_fact_at: datetime | None = None
@@ -118,9 +119,10 @@ class Daemon:
         self.engine = parts.make_engine(book)
         self.engine.now = parts.market.now
         self.engine.is_ready = False
+        self.intake = parts.make_intake(self.engine)
         self.pump = Pump(
             self.engine,
-            parts.make_intake(self.engine),
+            self.intake,
             parts.broker,
             parts.writer.append,
             parts.terms,
@@ -256,7 +258,7 @@ class Daemon:
             pump.put(CancelEntries(SHUTDOWN))
             await self._settles(CANCEL_WAIT_S)
         for _ in range(COVER_TRIES):
-            if not uncovered(self.engine.book):
+            if not uncovered(self.engine.book) or self.cover.is_declined(self.engine.book):
                 break
             # A stop may be on its way, or be placed anew by the clock.
             await asyncio.sleep(CANCEL_WAIT_S)

@@ -35,6 +35,8 @@ EVENT_LEVELS: Mapping[str, str] = {
     "limit_tripped": "warning",
     "discrepancy": "warning",
     "shares_adopted": "critical",
+    "stop_edited": "warning",
+    "stop_declined": "critical",
     "halted": "critical",
     "uncovered": "critical",
     "control_refused": "warning",

@@ -139,6 +139,9 @@ def _order_event(fact: ev.OrderFact) -> Told | None:
             return "replaced", {"replaced_by": fact.replaced_by}
         case ev.OrderAbandoned():
             return "abandoned", {"reason": fact.reason}
+        case ev.StopEdited():
+            fields = {"qty": fact.qty, "price": fact.price}
+            return "stop_edited", {**fields, "broker_id": fact.broker_id}
     return None
 
 
@@ -150,6 +153,8 @@ def _other_event(book: Book, fact: ev.Fact) -> Told | None:
             return "stop_set", {**_holding_fields(book, fact), "price": fact.price}
         case ev.TargetSet():
             return "target_set", {**_holding_fields(book, fact), "price": fact.price}
+        case ev.StopDeclined():
+            return "stop_declined", _holding_fields(book, fact)
         case ev.ExitDecided():
             return "exit_decided", {**_holding_fields(book, fact), "reason": fact.reason}
         case ev.SharesAdopted():

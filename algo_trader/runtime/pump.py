@@ -35,6 +35,7 @@ from algo_trader.engine.engine import Engine
 from algo_trader.engine.hands import Step
 from algo_trader.engine.intake import Intake
 from algo_trader.runtime.lookups import Lookups
+from algo_trader.runtime.weighing import weighed
 
 DOUBTFUL = (ev.OutcomeUnknown, ev.CancelUnanswered, ev.CancelRefused, ev.OrderAccepted)
 """Facts after which an order may have to be asked about (work.unanswered says which)."""
@@ -162,6 +163,8 @@ class Pump:
                 task.cancel()
 
     def _take(self, item: Input) -> None:
+        if isinstance(item, Truths):
+            item = item._replace(busy=frozenset(self._busy()))
         self._guard(self._intake.take, item)
 
     def _guard(self, answer: Callable[..., Step], *given: Input) -> None:
@@ -279,7 +282,8 @@ class Pump:
         now = self.engine.now
         try:
             async with asyncio.timeout(self.terms.command_timeout_s):
-                return Reports(await self._broker.execute(command))
+                reports = await self._broker.execute(command)
+                return Reports(await weighed(self._broker, self.engine.book, reports, now))
         except Unavailable as error:
             return Reports(self._not_sent(command, str(error)))
         except TimeoutError:
@@ -319,12 +323,16 @@ class Pump:
 
     def look_up(self) -> None:
         """Ask the broker about every order whose answer is missing, each in its own time."""
+        missing = work.unanswered(self.engine.book)
+        for order in self._lookups.due(missing, self._busy()):
+            self._start((order.order_id,), partial(self._look_up, order.order_id))
+
+    def _busy(self) -> set[ClientOrderId]:
+        """Orders that are in flight, or whose command is recorded and not on its way yet."""
         busy = set(self._in_flight)
         for command in (*self._commands, *self._behind):
-            busy.update(_orders_of(command))  # Recorded, but not on its way yet.
-        missing = work.unanswered(self.engine.book)
-        for order in self._lookups.due(missing, busy):
-            self._start((order.order_id,), partial(self._look_up, order.order_id))
+            busy.update(_orders_of(command))
+        return busy
 
     async def _look_up(self, order_id: ClientOrderId) -> Input | None:
         try:

@@ -33,11 +33,15 @@ class Unsettled(AlgoTraderError):
 
 
 async def reconcile(
-    pump: Pump, broker: Broker, now: Callable[[], Instant] = lambda: 0
+    pump: Pump,
+    broker: Broker,
+    now: Callable[[], Instant] = lambda: 0,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> None:
     """Compare until nothing new comes. Raises BrokerError when the broker cannot be asked.
 
-    `now` is market time, for a market that does not stand still meanwhile.
+    `now` is market time, for a market that does not stand still meanwhile. The last round is the
+    one after which `goes_on` says so.
     """
     pump.put(Pinned(await broker.account()))
     await pump.settled()
@@ -50,7 +54,7 @@ async def reconcile(
         await _compare_positions(pump, broker)
         pump.put(Settle(now()))
         await pump.settled()
-        if pump.facts_recorded == recorded:
+        if pump.facts_recorded == recorded or not goes_on():
             pump.put(Balance(cash))
             await pump.settled()
             return
@@ -59,9 +63,11 @@ async def reconcile(
 
 async def _report_strangers(pump: Pump, broker: Broker) -> None:
     known = pump.engine.book.orders
+    # Asked for by name, one of ours that somebody has edited is known again.
+    live = [order.order_id for order in known.values() if order.is_live and order.broker_id]
     strangers = [
         order
-        for order in await broker.orders(())
+        for order in await broker.orders(live)
         if order.status is BrokerStatus.OPEN and order.order_id not in known
     ]
     pump.put(Strangers(strangers))

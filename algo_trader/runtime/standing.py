@@ -47,6 +47,7 @@ def document(daemon: Daemon) -> dict[str, Any]:
         "positions": status.positions(engine),
         "open_orders": status.open_orders(engine),
         "unknown_orders": status.unknown_orders(engine, daemon.pump.in_flight),
+        "foreign_orders": status.foreign_orders(daemon.intake.strangers),
         "uncovered_shares": status.uncovered_shares(engine),
         "uncovered_share_seconds": text(daemon.cover.share_seconds),
         "uncovered_longest_s": round(daemon.cover.longest_s, 1),

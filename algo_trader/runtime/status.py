@@ -5,13 +5,13 @@ Reads; changes nothing. Money, prices and quantities are text, times ISO-8601 UT
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from algo_trader.core import work
-from algo_trader.core.broker import AccountState
+from algo_trader.core.broker import AccountState, BrokerOrder
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order
 from algo_trader.core.types import Instant, Session, Side, iso, text
@@ -114,6 +114,7 @@ def _position(engine: Engine, held: Holding) -> dict[str, Any]:
         "last_price": figure(mark),
         "unrealized": None if per_share is None else figure(per_share * held.qty),
         "uncovered": text(work.uncovered(held)),
+        "is_left_bare": held.is_left_bare,
     }
 
 
@@ -126,6 +127,21 @@ def unknown_orders(engine: Engine, in_flight: Collection[str]) -> list[dict[str,
     """The orders whose answer is missing, but for those that wait for it at this moment."""
     found = work.unanswered(engine.book)
     return [_order(order) for order in found if order.order_id not in in_flight]
+
+
+def foreign_orders(strangers: Iterable[BrokerOrder]) -> list[dict[str, Any]]:
+    """Open orders at the broker that are not ours, or that the ledger does not know any more."""
+    return [
+        {
+            "order_id": order.order_id,
+            "broker_id": order.broker_id,
+            "symbol": order.symbol,
+            "action": order.action,
+            "qty": text(order.qty),
+            "stop_price": figure(order.stop_price),
+        }
+        for order in strangers
+    ]
 
 
 def _order(order: Order) -> dict[str, Any]:

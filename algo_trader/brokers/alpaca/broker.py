@@ -22,12 +22,13 @@ from algo_trader.brokers.alpaca.commands import Commands
 from algo_trader.brokers.alpaca.endpoints import Endpoints
 from algo_trader.brokers.alpaca.finder import Finder
 from algo_trader.brokers.alpaca.keys import Keys
+from algo_trader.brokers.alpaca.orders import RestOrder
 from algo_trader.brokers.alpaca.reading import BrokerTime
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition, BrokerStatus
 from algo_trader.core.errors import Unanswered
 from algo_trader.core.events import Command, Report
-from algo_trader.core.types import ClientOrderId, Symbol
+from algo_trader.core.types import BrokerOrderId, ClientOrderId, Symbol
 
 EXECUTE_S = 8.5
 """A command with its retries, and all that is asked about one order, takes no longer; the pump's
@@ -128,7 +129,7 @@ class AlpacaBroker:
         One of many that is missing may be older than the listing goes: `order` has the answer.
         """
         wanted = frozenset(known)
-        found = await self._finder.listing.open_orders(wanted)
+        found = self._kept(await self._finder.listing.open_orders(wanted))
         missing = wanted - {order.order_id for order in found.values()}
         if len(missing) <= SINGLE_QUESTIONS:
             for order_id in sorted(missing):
@@ -136,15 +137,20 @@ class AlpacaBroker:
                 if not isinstance(one, Refusal):
                     found[one.broker_id] = one
         else:
-            found |= await self._finder.listing.past_orders(missing)
-        found = {broker_id: self._finder.keep(order) for broker_id, order in found.items()}
+            for order in self._kept(await self._finder.listing.past_orders(missing)).values():
+                if order.order_id in missing:
+                    order = await self._finder.current(order)
+                found[order.broker_id] = order
         chosen = [
             order
             for order in found.values()
             if order.status is BrokerStatus.OPEN or order.order_id in wanted
         ]
         await self._finder.complete(chosen)
-        return [await self._finder.worded(order, order.order_id in wanted) for order in chosen]
+        return [self._finder.worded(order) for order in chosen]
+
+    def _kept(self, found: Mapping[BrokerOrderId, RestOrder]) -> dict[BrokerOrderId, RestOrder]:
+        return {broker_id: self._finder.keep(order) for broker_id, order in found.items()}
 
     async def order(self, order_id: ClientOrderId) -> BrokerOrder | None:
         """The order of that client_order_id; None on the broker's own word that it has none."""
@@ -153,7 +159,7 @@ class AlpacaBroker:
         if isinstance(found, Refusal):
             return None
         await self._finder.complete([found], deadline)
-        return await self._finder.worded(found, True, deadline)
+        return self._finder.worded(found)
 
     async def _value(self, path: str, urgency: Urgency) -> object:
         return value_in(await self._finder.ask(path, None, urgency), f"GET {path}")

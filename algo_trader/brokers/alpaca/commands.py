@@ -204,7 +204,7 @@ class Commands:
         if order.status is BrokerStatus.OPEN:
             return ()
         await self._finder.complete([order], deadline)
-        truth = await self._finder.worded(order, deadline=deadline)
+        truth = self._finder.worded(order)
         if truth.status is BrokerStatus.OPEN:
             return ()
         return reports_of(truth, self._clock.now())

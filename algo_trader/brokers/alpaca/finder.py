@@ -22,6 +22,7 @@ from algo_trader.core.errors import BrokerError, Unanswered
 from algo_trader.core.types import BrokerOrderId, ClientOrderId
 
 QUESTION_S = 9.0
+MOST_EDITS = 20
 AWAITED = "it has ended, but not all of its executions are told yet"
 TAKEN_BACK = "it was filled, and executions of it were taken back"
 TAKEN_BACK_AFTER_S = 20.0
@@ -51,6 +52,7 @@ class Finder:
         self._client_ids: dict[BrokerOrderId, ClientOrderId] = {}
         self._in_pairs: set[BrokerOrderId] = set()
         self._lessened: dict[BrokerOrderId, float] = {}
+        self._edited: set[BrokerOrderId] = set()
 
     async def ask(
         self,
@@ -74,8 +76,10 @@ class Finder:
         known = self._client_ids.get(broker_id)
         if known is not None and is_made_up(order_id):
             return known
-        self._broker_ids[order_id] = broker_id
         self._client_ids[broker_id] = order_id
+        # Old news of an order that was edited since does not lead back to it.
+        if broker_id in self._edited or self._broker_ids.get(order_id) not in self._edited:
+            self._broker_ids[order_id] = broker_id
         return order_id
 
     def is_in_pair(self, broker_id: BrokerOrderId) -> bool:
@@ -103,7 +107,7 @@ class Finder:
         order = order_in(answer, f"GET {BY_CLIENT_ID}")
         if order.order_id != order_id:
             raise Unanswered(f"asked for {order_id}, the answer is another order")
-        return self.keep(order)
+        return await self.current(self.keep(order), deadline)
 
     async def _find_leg(
         self, order_id: ClientOrderId, deadline: Deadline | None
@@ -128,7 +132,7 @@ class Finder:
                 # It was moved: the first one had no name. One that is triggered takes the place
                 # of the target.
                 while first.replaces not in (None, target.broker_id):
-                    first = await self.by_id(first.replaces, Urgency.LOOKUP, deadline)
+                    first = await self._by_id(first.replaces, Urgency.LOOKUP, deadline)
                 if is_made_up(first.order_id):
                     self.know(order_id, first.broker_id)
         broker_id = self._broker_ids.get(order_id)
@@ -152,13 +156,46 @@ class Finder:
         urgency: Urgency = Urgency.LOOKUP,
         deadline: Deadline | None = None,
     ) -> RestOrder:
-        """The order of that id of the broker's."""
+        """The order of that id of the broker's, or what somebody else has made of it."""
+        return await self.current(await self._by_id(broker_id, urgency, deadline), deadline)
+
+    async def _by_id(
+        self, broker_id: BrokerOrderId, urgency: Urgency, deadline: Deadline | None
+    ) -> RestOrder:
         order = order_in(
             await self.ask(f"/orders/{broker_id}", None, urgency, deadline), "GET /orders/ID"
         )
         if order.broker_id != broker_id:
             raise Unanswered(f"asked for order {broker_id}, the answer is another one")
         return self.keep(order)
+
+    async def current(
+        self, order: RestOrder, deadline: Deadline | None = None
+    ) -> RestOrder:
+        """The order, or the one that somebody else has put in its place with the broker's own app,
+        where it has a name of the broker's making: it goes on under ours. As it is if that cannot
+        be told.
+
+        One that had begun to fill is told of as replaced: its successor counts fills anew.
+        """
+        name = order.order_id
+        for _ in range(MOST_EDITS):
+            is_replaced = order.status is BrokerStatus.REPLACED and not order.filled_qty
+            if not is_replaced or order.replaced_by is None or is_made_up(name):
+                break
+            known = self._client_ids.get(order.replaced_by, name)
+            if known != name and not is_made_up(known):
+                break  # By us.
+            try:
+                successor = await self._by_id(order.replaced_by, Urgency.LOOKUP, deadline)
+            except BrokerError:
+                break
+            if successor.order_id != name and not is_made_up(successor.order_id):
+                break
+            self._edited.add(successor.broker_id)
+            self.know(name, successor.broker_id)
+            order = successor._replace(order_id=name)
+        return order
 
     async def complete(
         self, orders: Sequence[RestOrder], deadline: Deadline | None = None
@@ -182,11 +219,9 @@ class Finder:
         """All executions of the order, or None while one is missing."""
         return self.fills.told(order) if self.fills.is_whole(order) else None
 
-    async def worded(
-        self, order: RestOrder, is_wanted: bool = True, deadline: Deadline | None = None
-    ) -> BrokerOrder:
+    def worded(self, order: RestOrder) -> BrokerOrder:
         """The order in core's words, with the executions that are known; one that has ended is told
-        as open until all of them are. A successor is looked for if the order `is_wanted`.
+        as open until all of them are.
         """
         status, detail = order.status, order.detail
         if status is not BrokerStatus.OPEN and self.told(order) is None:
@@ -201,8 +236,10 @@ class Finder:
             order.qty,
             status,
             self.fills.told(order),
-            await self.successor(order, deadline) if is_wanted else None,
+            self._successor(order),
             detail,
+            order.stop_price,
+            order.broker_id in self._edited,
         )
 
     def _is_taken_back(self, order: RestOrder) -> bool:
@@ -212,17 +249,12 @@ class Finder:
         now = self._monotonic()
         return now - self._lessened.setdefault(order.broker_id, now) >= TAKEN_BACK_AFTER_S
 
-    async def successor(
-        self, order: RestOrder, deadline: Deadline | None = None
-    ) -> ClientOrderId | None:
-        """The client's id of the order that took this one's place, asked for if need be; None if
-        there is none or it cannot be told.
+    def _successor(self, order: RestOrder) -> ClientOrderId | None:
+        """The client's id of the order that took this one's place; None if there is none, or it is
+        not known.
         """
         if order.status is not BrokerStatus.REPLACED or order.replaced_by is None:
             return None
-        if order.replaced_by not in self._client_ids:
-            try:
-                await self.by_id(order.replaced_by, Urgency.LOOKUP, deadline)
-            except BrokerError:
-                return None
-        return self._client_ids[order.replaced_by]
+        name = self._client_ids.get(order.replaced_by)
+        is_ours = name is not None and name != order.order_id and not is_made_up(name)
+        return name if is_ours or order.filled_qty else None

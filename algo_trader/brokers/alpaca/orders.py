@@ -42,6 +42,7 @@ class RestOrder(NamedTuple):
     detail: str
     replaces: BrokerOrderId | None = None
     is_in_pair: bool = False
+    stop_price: Decimal | None = None
 
 
 def read_order(value: object) -> RestOrder | None:
@@ -76,6 +77,7 @@ def read_order(value: object) -> RestOrder | None:
         _detail(body, word),
         BrokerOrderId(replaces) if replaces else None,
         body.get("order_class") == "oco",
+        decimal_of(body, "stop_price"),
     )
 
 

@@ -60,7 +60,10 @@ STATUS: dict[str, Any] = {
     "positions": [{"symbol": "SYNA", "qty": "25", "avg_entry_price": "50.1", "unrealized": "1250"}],
     "open_orders": [ORDER],
     "unknown_orders": [],
+    "foreign_orders": [],
     "uncovered_shares": "3",
+    "uncovered_share_seconds": "124",
+    "uncovered_longest_s": 2.1,
     "pnl": {"realized_today": "-12.5", "unrealized": "1250", "equity": "25009.3"},
     "risk": {"daily_loss_left": "737.5", "consecutive_losses": 2, "halted_because": None},
     "ledger": {"facts": 1204, "last_fact_at": "2024-01-02T15:01:02Z", "commit_p99_ms": 3.1},
@@ -105,7 +108,7 @@ trade stream  NOT CONNECTED
 P&L           realized today -12.50, unrealized 1,250.00, equity 25,009.30
 risk          737.50 of daily loss left, losses in a row: 2
 ledger        1204 facts, last at 2024-01-02 15:01:02Z, p99 of commits 3.1 ms
-uncovered     3 shares without a working stop
+uncovered     3 shares without a working stop; since the start 124 share-seconds, longest 2.1 s
 
 strategies: 1
 name   symbol  status       bar count  sma fast  sma slow
@@ -126,6 +129,15 @@ def test_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Answering(tmp_path, ANSWERS):
         assert run(["--data-dir", str(tmp_path), "status"]) == 0
     assert capsys.readouterr().out == SHOWN
+
+
+def test_what_somebody_else_did() -> None:
+    """Goal: orders that are not ours are listed, a stop that was taken away stands on top."""
+    foreign = {"order_id": "web-1", "symbol": "SYNA", "action": "buy", "qty": "3"}
+    bare = {"symbol": "SYNA", "qty": "25", "uncovered": "25", "is_left_bare": True}
+    shown = status_text({**STATUS, "foreign_orders": [foreign], "positions": [bare]})
+    assert "ORDERS AT THE BROKER THAT ARE NOT OURS: 1\nsymbol  action  order id  qty" in shown
+    assert "NO STOP       SYNA: canceled again and again at the broker" in shown
 
 
 def test_what_needs_attention_stands_out() -> None:

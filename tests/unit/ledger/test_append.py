@@ -180,6 +180,48 @@ def test_hard_luck_is_recorded_too(ledger: Ledger) -> None:
     assert ledger.verify() == []
 
 
+def test_what_somebody_else_does_to_a_stop(ledger: Ledger) -> None:
+    """Goal: an edited stop has its new size and price in its row, a declined one stays declined;
+    both come back by the fold, and the rows verify. A resume ends it.
+    """
+    entry, stop = Script(), Script("acct-s-AA-1-stop-1")
+    ledger.append([*opening(), entry.intended(), entry.submitting(), entry.filled(10, 10)])
+    theirs = BrokerOrderId("b-theirs")
+    at = OPENS_AT + 5
+    ledger.append(
+        [
+            ev.StopSet(at=at, strategy="s", symbol="AA", price=Decimal(100)),
+            stop.intended(Role.STOP),
+            stop.submitting(),
+            ev.OrderAccepted(at=at, order_id=stop.order_id, broker_id=BrokerOrderId("b-1")),
+        ]
+    )
+    edit = ev.StopEdited(
+        at=at, order_id=stop.order_id, broker_id=theirs, qty=Decimal(7), price=Decimal("98.5")
+    )
+    ledger.append([edit, ev.StopDeclined(at=at, strategy="s", symbol="AA")])
+    (row,) = [order for order in ledger.orders() if order.order_id == stop.order_id]
+    assert (row.qty, row.stop_price, row.broker_id) == (Decimal(7), Decimal("98.5"), theirs)
+    held = ledger.fold().holding("s", "AA")
+    assert (held.stop_price, held.stop_taken_at) == (Decimal("98.5"), at)
+    assert held.is_left_bare
+    with pytest.raises(CoreError, match="no working stop"):
+        ledger.append(
+            [
+                ev.StopEdited(
+                    at=at,
+                    order_id=entry.order_id,
+                    broker_id=theirs,
+                    qty=Decimal(7),
+                    price=Decimal(1),
+                )
+            ]
+        )
+    ledger.append([ev.Resumed(at=at + 1)])
+    assert not ledger.fold().holding("s", "AA").is_left_bare
+    assert ledger.verify() == []
+
+
 def test_orders_of_one_position_know_their_entry(ledger: Ledger) -> None:
     """Goal: parent_id leads from stops and exits to the entry, replaces along the chain."""
     for step in record().steps:

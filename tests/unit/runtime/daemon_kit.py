@@ -146,6 +146,8 @@ class Shop:
                 gate=self.door,
                 lines=Lines(self.door, self.note),
                 remote=RemoteTerms(
+                    sweep_every_s=5.0,
+                    compare_every_s=300.0,
                     streams=streams,
                     read_skew=self._read_skew,
                     now=lambda: self.street.now,

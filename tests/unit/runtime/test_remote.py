@@ -135,7 +135,9 @@ class Office(Bench):
         self.door = Gate(self.note)
         self.skew: float | BrokerError = 0.0
         self.engine.is_ready = False
-        terms = RemoteTerms(streams=[], read_skew=self._read_skew)
+        terms = RemoteTerms(
+            streams=[], read_skew=self._read_skew, sweep_every_s=5.0, compare_every_s=300.0
+        )
         self.remote = Remote(terms, self.far, self.pump, self.door, self.note, now)
         self.door.listen(lambda is_open: self.pump.put(Readiness(is_open)))
 

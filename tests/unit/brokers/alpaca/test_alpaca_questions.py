@@ -30,6 +30,7 @@ from algo_trader.brokers.alpaca.statuses import ENDED, OPEN
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
 from algo_trader.core.errors import Unanswered, Unavailable
+from algo_trader.core.events import Cancel, OrderCanceled
 from algo_trader.core.types import Action, BrokerOrderId, ClientOrderId
 
 OF = request()
@@ -296,6 +297,77 @@ def test_a_replaced_order_names_its_successor() -> None:
         assert at.server.count("GET /v2/orders/b-2") == 2
 
 
+EDITED = [f"7b8c0d1e-0000-4000-8000-00000000000{n}" for n in range(3)]
+"""Names that Alpaca makes up."""
+
+
+def test_an_order_that_somebody_else_has_edited_goes_on_under_our_name() -> None:
+    """Goal: an edit in the broker's app, and one of that, are the same order with another size and
+    price: found by name, in the list, and by the stream's events.
+
+    Method: a stop replaced twice, each time by one with a made-up name.
+    """
+    with rig() as at:
+        first = order_json(OF, status="replaced", replaced_by="b-2")
+        second = order_json(request(EDITED[0]), "b-2", status="replaced", replaced_by="b-3")
+        third = order_json(
+            request(EDITED[1], stop_price=Decimal("8.25"), qty=Decimal(7)), "b-3", replaces="b-2"
+        )
+        at.server.script(BY_CLIENT_ID, Reply(200, first))
+        at.server.script("GET /v2/orders/b-2", Reply(200, second))
+        at.server.script("GET /v2/orders/b-3", Reply(200, third))
+        one = found(at)
+        assert (one.order_id, one.broker_id, one.status) == (OF.order_id, "b-3", BrokerStatus.OPEN)
+        assert (one.qty, one.stop_price) == (Decimal(7), Decimal("8.25"))
+        assert one.is_edited
+        at.server.script(LIST, Reply(200, [third]))
+        (listed,) = at.do(at.broker.orders([OF.order_id]))
+        assert listed == one
+        update = TradeUpdate("new", ClientOrderId(EDITED[1]), BrokerOrderId("b-3"), None)
+        assert at.broker.hear(update) == OF.order_id
+        at.broker.hear(TradeUpdate("replaced", OF.order_id, BrokerOrderId("b-1"), None))
+        at.server.script("DELETE /v2/orders/b-3", Reply(204))
+        at.server.script("GET /v2/orders/b-3", Reply(200, third | {"status": "canceled"}))
+        (ended,) = at.do(at.broker.execute(Cancel(OF.order_id)))
+        assert isinstance(ended, OrderCanceled)
+        assert at.server.count("DELETE /v2/orders/b-3") == 1
+
+
+def test_an_edited_order_is_found_in_the_list_at_first_sight() -> None:
+    """Goal: after a restart an edited stop is no stranger. Method: the list, then our name."""
+    with rig() as at:
+        third = order_json(request(EDITED[1], stop_price=Decimal("8.25")), "b-3", replaces="b-1")
+        at.server.script(LIST, Reply(200, [third]))
+        replaced = order_json(OF, status="replaced", replaced_by="b-3")
+        at.server.script(BY_CLIENT_ID, Reply(200, replaced))
+        at.server.script("GET /v2/orders/b-3", Reply(200, third))
+        (one,) = at.do(at.broker.orders([OF.order_id]))
+        assert (one.order_id, one.stop_price, one.is_edited) == (OF.order_id, Decimal("8.25"), True)
+
+
+@pytest.mark.parametrize(
+    ("name", "filled_qty"), [("acct-velez-AA-1-stop-2", "0"), (EDITED[0], "4")]
+)
+def test_what_is_no_edit_of_somebody_else(name: str, filled_qty: str) -> None:
+    """Goal: our own replacement is another order; so is one in the place of a partly filled order,
+    for it counts its fills from nought.
+    """
+    with rig() as at:
+        body = order_json(
+            OF,
+            status="replaced",
+            replaced_by="b-2",
+            filled_qty=filled_qty,
+            filled_avg_price=None if filled_qty == "0" else "9.5",
+        )
+        at.server.script(BY_CLIENT_ID, Reply(200, body))
+        at.server.script("GET /v2/orders/b-2", Reply(200, order_json(request(name), "b-2")))
+        at.server.script(FILLS, Reply(200, [fill_json("4", "4", "9.5")]))
+        one = found(at)
+        assert (one.status, one.broker_id) == (BrokerStatus.REPLACED, "b-1")
+        assert not one.is_edited
+
+
 class Shelf:
     """Orders by time, newest first, given out in pages of `most` as Alpaca does."""
 
@@ -384,7 +456,13 @@ def test_the_order_in_our_words() -> None:
         at.server.script(BY_CLIENT_ID, Reply(200, order_json(OF)))
         one = found(at)
         assert one == BrokerOrder(
-            OF.order_id, BrokerOrderId("b-1"), "AA", Action.SELL, Decimal(10), BrokerStatus.OPEN
+            OF.order_id,
+            BrokerOrderId("b-1"),
+            "AA",
+            Action.SELL,
+            Decimal(10),
+            BrokerStatus.OPEN,
+            stop_price=Decimal("9.50"),
         )
 
 
