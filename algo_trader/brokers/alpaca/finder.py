@@ -15,7 +15,7 @@ from algo_trader.brokers.alpaca.fills import PATIENCE_S, UNANSWERED_PATIENCE_S, 
 from algo_trader.brokers.alpaca.listing import Listing
 from algo_trader.brokers.alpaca.mute import UntoldFills
 from algo_trader.brokers.alpaca.orders import RestOrder, read_order
-from algo_trader.brokers.alpaca.pairs import flat, is_made_up, target_of
+from algo_trader.brokers.alpaca.pairs import flat, is_made_up, stop_of, target_of
 from algo_trader.brokers.alpaca.wire import body_of
 from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
 from algo_trader.core.errors import BrokerError, Unanswered
@@ -191,6 +191,12 @@ class Finder:
             except BrokerError:
                 break
             if successor.order_id != name and not is_made_up(successor.order_id):
+                break
+            stop_id = stop_of(name)
+            if stop_id is not None and successor.stop_price is not None:
+                # No edit: the stop of the pair was triggered, and takes the target's place.
+                if successor.order_id != stop_id:
+                    self.know(stop_id, successor.broker_id)
                 break
             self._edited.add(successor.broker_id)
             self.know(name, successor.broker_id)
