@@ -102,8 +102,9 @@ def _at_alpaca(
 ) -> tuple[Book, Foreseen]:
     from algo_trader.brokers.alpaca.endpoints import check_keys
     from algo_trader.cli import alpaca_account
-    from algo_trader.cli.start_alpaca import first_word, where_to
+    from algo_trader.cli.start_alpaca import where_to
     from algo_trader.config.keys import load_keys
+    from algo_trader.wiring.contact import first_word
     from algo_trader.wiring.network import connect
 
     settings = load({})
@@ -119,7 +120,7 @@ def _at_alpaca(
 
     async def compared() -> tuple[Book, Foreseen]:
         try:
-            account = await first_word(connection, note)
+            account = await first_word(connection.broker, connection.where.trading, note)
             folder = alpaca_account.account_of(options.data_dir, account.account, is_new=False)
             now = connection.clock.now
             with copied(options.data_dir, folder) as copy:

@@ -13,37 +13,25 @@ from algo_trader.cli.daemon_settings import Choices, level, load, settings_desk,
 from algo_trader.cli.main import Globals, say
 from algo_trader.config import Settings
 from algo_trader.config.keys import load_keys
-from algo_trader.core.broker import AccountState
 from algo_trader.core.errors import (
-    AlgoTraderError,
-    BrokerError,
     ConfigError,
-    KeysRefused,
     SafetyRefusal,
 )
 from algo_trader.core.ports import Market
-from algo_trader.runtime import Log
 from algo_trader.runtime.handlers import handlers
 from algo_trader.runtime.housekeeping import Housekeeping
 from algo_trader.runtime.life import live
 from algo_trader.runtime.narration import Narrator
 from algo_trader.runtime.paths import control_socket
 from algo_trader.wiring.alpaca import wire_alpaca
-from algo_trader.wiring.network import Connection, connect, reach
-
-CONTACT_TRIES = 6
-CONTACT_PAUSE_S = 2.0
-"""Before the second try; each further one waits twice as long."""
+from algo_trader.wiring.contact import first_word
+from algo_trader.wiring.network import connect, reach
 
 BANNER = """\
 ==========================================================================
   LIVE TRADING: orders from here on are for REAL MONEY.
   Account {account} at {url}. Ctrl-C or `algo-trader stop` ends it.
 =========================================================================="""
-
-
-class Unreachable(AlgoTraderError):
-    """The broker could not be asked at all: exit 1, and a service manager tries again."""
 
 
 def run(options: Globals, choices: Choices, *, is_live: bool, is_new: bool) -> None:
@@ -61,7 +49,7 @@ def run(options: Globals, choices: Choices, *, is_live: bool, is_new: bool) -> N
         log = logs.log
         if warning is not None:
             log("keys", level="warning", reason=warning)
-        account = asyncio.run(first_word(connection, log))
+        account = asyncio.run(first_word(connection.broker, connection.where.trading, log))
         folder = alpaca_account.account_of(options.data_dir, account.account, is_new=is_new)
         overrides, backup = alpaca_account.open_ledger(folder, connection.clock.now())
         loaded = load(options, choices, overrides)
@@ -141,24 +129,3 @@ def where_to(settings: Settings, *, is_live: bool) -> Endpoints:
             "machine (see `algo-trader exchange serve`): set it to 1"
         )
     return where
-
-
-async def first_word(connection: Connection, log: Log) -> AccountState:
-    """The account that the keys answer for, and the broker's time."""
-    pause_s = CONTACT_PAUSE_S
-    tries = 1
-    while True:
-        try:
-            await connection.broker.read_clock()
-            return await connection.broker.account()
-        except KeysRefused as error:
-            raise ConfigError(str(error)) from None
-        except BrokerError as error:
-            if tries == CONTACT_TRIES:
-                raise Unreachable(
-                    f"Alpaca cannot be reached at {connection.where.trading}: {error}"
-                ) from None
-            log("broker_unreachable", level="warning", error=error, again_in_s=pause_s)
-        await asyncio.sleep(pause_s)
-        pause_s *= 2
-        tries += 1

@@ -47,6 +47,8 @@ NO_POSITION = "NO_POSITION"
 COVERED = "COVERED"
 MIN_PROTECTED = Decimal(5)
 STOP_TRIES = 2
+EXTERNAL_AGAIN_S = 600
+"""How long a stop for shares that no strategy holds waits after two refusals."""
 
 
 class CancelOrder(NamedTuple):
@@ -109,10 +111,10 @@ def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
         pass  # The close is on its way, an entry must go first, or the broker has just refused.
     elif holding.exit_reason is not None:
         todo.extend(_close(holding, holding.exit_reason, now))
-    elif holding.refusals >= STOP_TRIES and holding.strategy == EXTERNAL:
-        pass  # Something of its owner's stands in the way; selling could open the opposite.
-    elif holding.refusals >= STOP_TRIES:
+    elif holding.refusals >= STOP_TRIES and holding.strategy != EXTERNAL:
         todo.extend(_close(holding, ExitReason.STRATEGY, now))
+    elif holding.refusals >= STOP_TRIES and now < holding.retry_at + EXTERNAL_AGAIN_S:
+        pass  # Something of its owner's stands in the way; selling could open the opposite.
     else:
         todo.extend(_cover(holding, now))
     return todo

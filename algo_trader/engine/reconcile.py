@@ -14,7 +14,7 @@ from typing import NamedTuple
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.orders import ENDS, Order, OrderState
-from algo_trader.core.ports import BrokerOrder, BrokerPosition
+from algo_trader.core.ports import BrokerOrder, BrokerPosition, BrokerStatus
 from algo_trader.core.truth import is_rejected, reports_of
 from algo_trader.core.types import ZERO, Instant, Role, Symbol, text
 
@@ -52,7 +52,8 @@ def edit(order: Order, truth: BrokerOrder, now: Instant) -> ev.StopEdited | None
     """
     request, price = order.request, truth.stop_price
     is_same = (truth.symbol, truth.action) == (request.symbol, request.action)
-    if order.role is not Role.STOP or not order.is_live or price is None or not is_same:
+    is_there = order.is_live and truth.status is BrokerStatus.OPEN  # Else it is old news.
+    if order.role is not Role.STOP or not is_there or price is None or not is_same:
         return None
     is_resized = truth.is_edited and order.pair is None
     qty = truth.qty if is_resized else request.qty

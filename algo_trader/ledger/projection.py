@@ -213,8 +213,8 @@ class Projector:
         self._touch(fact.order_id, fact.at)
         broker_id = _plain(order.broker_id)
         if isinstance(fact, ev.OrderFilled):
-            if order.pair in self._lines:  # Whose shares these were, too.
-                self._touch(order.pair, fact.at)
+            for other in self._paired_with(order):  # Whose shares these were, too.
+                self._touch(other, fact.at)
             for done in book.trades_today[trades_before:]:
                 # A fill's key names the trade: a decision may lead to two of them.
                 self._trades.append(
@@ -231,6 +231,17 @@ class Projector:
         return (
             fact.order_id, word, before, order.state, None, None, None, broker_id, _detail(fact),
         )  # fmt: skip
+
+    def _paired_with(self, order: Order) -> list[ClientOrderId]:
+        """The other exits over the same shares; a stop that was moved has left several."""
+        if order.pair is None:
+            return []
+        wanted = (order.pair, order.order_id)
+        return [
+            key
+            for key, line in self._lines.items()
+            if key == order.pair or (line.order.pair in wanted and key != order.order_id)
+        ]
 
     def _touch(self, order_id: ClientOrderId, at: Instant) -> None:
         """The order's row changes."""

@@ -13,7 +13,7 @@ from algo_trader.core.book import Book
 from algo_trader.core.types import ZERO
 from algo_trader.runtime import Log
 
-UNCOVERED_MOST_S = 5.0
+UNCOVERED_MOST_S = 3.0
 """Shares that are without a working stop for so long are told of."""
 TELL_AGAIN_S = 60.0
 DECLINED_TELL_AGAIN_S = 300.0

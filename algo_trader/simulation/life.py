@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,6 @@ from algo_trader.brokers.alpaca.broker import AlpacaBroker
 from algo_trader.brokers.alpaca.budget import RateBudget
 from algo_trader.brokers.alpaca.clock import ClockSource, SteeredClock
 from algo_trader.config import Settings
-from algo_trader.core.errors import AlgoTraderError, BrokerError
 from algo_trader.runtime.daemon import Daemon
 from algo_trader.runtime.life import carry, supervise
 from algo_trader.runtime.narration import Narrator
@@ -24,13 +22,8 @@ from algo_trader.simulation.streams import BarLine, TradeLine
 from algo_trader.simulation.witness import Witness
 from algo_trader.simulation.world import World
 from algo_trader.wiring.alpaca import Outside, wire_alpaca
+from algo_trader.wiring.contact import first_word
 from algo_trader.wiring.trading import Trading
-
-CONTACT_TRIES = 6
-
-
-class Unreachable(AlgoTraderError):
-    """The broker did not answer when the process began: it ends, and is started again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +54,7 @@ class Life:
         rest = RestLine(stage.exchange, world, stage.witness, fuse)
         budget = RateBudget(stage.settings.broker.requests_per_minute, speed, clock=now)
         broker = AlpacaBroker(rest, budget, clock, monotonic=now)
-        await _first_word(broker)
+        await first_word(broker, "the simulated exchange", self._log)
         writer = DirectWriter(stage.file.open(), fuse, world, stage.witness)
         daemon = wire_alpaca(
             stage.settings,
@@ -107,18 +100,5 @@ class Life:
 
     def _log(self, event: str, /, **fields: Any) -> None:
         if not self.fuse.is_burnt:
-            self._stage.witness.hear(event)
+            self._stage.witness.hear(event, fields)
             self._stage.world.log(event, **fields)
-
-
-async def _first_word(broker: AlpacaBroker) -> None:
-    """The broker's time, without which nothing can be dated."""
-    for attempt in range(CONTACT_TRIES):
-        try:
-            await broker.read_clock()
-            await broker.account()
-        except BrokerError:
-            await asyncio.sleep(2.0**attempt)
-        else:
-            return
-    raise Unreachable("the broker does not answer")

@@ -118,11 +118,10 @@ class _Theirs:
         self.fills: dict[str, Decimal] = defaultdict(Decimal)
         name_of: dict[str, str] = {}
         for order in blotter.orders.values():
-            name = _name(order)
+            name = _name(order, blotter.orders)
             if name.startswith(PREFIX):
-                for each in _edited(order, blotter.orders):
-                    self.orders[name] = each
-                    name_of[each.id] = name
+                self.orders[name] = order  # Of several the last, which others were edited into.
+                name_of[order.id] = name
         self.entries = Counter(
             name.partition("-entry-")[0] for name in self.orders if "-entry-" in name
         )
@@ -136,20 +135,15 @@ class _Theirs:
         }
 
 
-def _edited(order: Order, orders: Mapping[str, Order]) -> Iterator[Order]:
-    """The order, and what somebody else has made of it: that goes on under our name."""
-    yield order
-    while order.replaced_by is not None:
-        following = orders[order.replaced_by]
-        if _name(following).startswith(PREFIX):
-            return  # By us, or the stop of its pair.
-        order = following
-        yield order
-
-
-def _name(order: Order) -> str:
-    """Our name for an order: the first leg of a target of ours is its stop."""
-    parent = order.parent
-    if parent is not None and not order.client_order_id.startswith(PREFIX):
-        return parent.client_order_id.replace("-target-", "-stop-")
+def _name(order: Order, orders: Mapping[str, Order]) -> str:
+    """Our name for an order: the first leg of a target of ours is its stop, and what somebody else
+    has made of an order goes on under its name.
+    """
+    if order.client_order_id.startswith(PREFIX):
+        return order.client_order_id
+    before = orders.get(order.replaces or "")
+    if before is not None and before is not order.parent:
+        return _name(before, orders)
+    if order.parent is not None:
+        return order.parent.client_order_id.replace("-target-", "-stop-")
     return order.client_order_id

@@ -25,7 +25,7 @@ from algo_trader.runtime.status import State
 from algo_trader.simulation.deeds import People
 from algo_trader.simulation.exchange import SimulatedExchange
 from algo_trader.simulation.fuse import Crash, Fuse
-from algo_trader.simulation.life import Life, Stage, Unreachable
+from algo_trader.simulation.life import Life, Stage
 from algo_trader.simulation.loop import Stuck, VirtualLoop
 from algo_trader.simulation.market import Market
 from algo_trader.simulation.oracle import compare
@@ -33,6 +33,7 @@ from algo_trader.simulation.plan import Plan
 from algo_trader.simulation.store import MemoryFile
 from algo_trader.simulation.witness import Witness
 from algo_trader.simulation.world import World
+from algo_trader.wiring.contact import Unreachable
 from algo_trader.wiring.trading import Trading
 
 CONVERGE_S = 120.0

@@ -19,6 +19,8 @@ from algo_trader.simulation.world import World
 if TYPE_CHECKING:
     from algo_trader.simulation.exchange import SimulatedExchange
 
+DEAF = frozenset({"orders", "reconcile", "account"})
+"""Causes that keep entries closed because the broker cannot be asked."""
 STREAMS = 2
 TRADE_STREAM = "trade stream"
 REQUESTS = 8
@@ -28,11 +30,14 @@ executions asked for and told, the stop placed.
 FOUND_S = 75.0
 """Shares that somebody else has bought are found by the comparison of every minute."""
 BARE_S = 5.0
-"""Shares may lack a working stop for so long, unless the daemon says that they do."""
+"""Shares may lack a working stop for so long."""
+TOLD_S = 8.0
+"""From then on an operator must have been told, whatever was lost on the way."""
 BARE_AFTER_START_S = 30.0
 ALERTS = frozenset(
     {
         "uncovered",
+        "broker_unreachable",
         "order_refused",
         "outcome_unknown",
         "sweep_failed",
@@ -61,6 +66,7 @@ class Witness:
         self._world = world
         self._alive_since = 0.0
         self._alerted_at = float("-inf")
+        self._standing: set[str] = set()
         self._intended: dict[str, ev.OrderRequest] = {}
         self._entries: set[str] = set()
         self._begun: set[str] = set()
@@ -75,6 +81,7 @@ class Witness:
     def born(self) -> None:
         """An incarnation begins."""
         self.is_alive, self._alive_since = True, now()
+        self._standing.clear()
 
     def died(self, *, is_crash: bool, was_trading: bool) -> None:
         """It has ended: by a crash or otherwise, after it began to trade or before."""
@@ -87,10 +94,14 @@ class Witness:
         }
         self._world.tally.update(f"seen: {what}" for what, is_so in seen.items() if is_so)
 
-    def hear(self, event: str) -> None:
+    def hear(self, event: str, fields: Mapping[str, Any]) -> None:
         """What the daemon's log says."""
         if event in ALERTS:
             self._alerted_at = now()
+        if event == "entries_closed":
+            self._standing.add(str(fields.get("cause")))
+        elif event == "entries_cleared":
+            self._standing.discard(str(fields.get("cause")))
 
     # -- the disk --
 
@@ -177,6 +188,8 @@ class Witness:
             began = self._bare_since.pop(symbol, None)
             if began is not None:
                 self.bare_s.append(now() - began)
+                if now() - began > BARE_S and self.is_alive and not self._is_alerted(began):
+                    self._world.tally["seen: bare for longer, mended, not told of"] += 1
             return
         began = self._bare_since.setdefault(symbol, now())
         self._judge_bare(symbol, held, began)
@@ -196,12 +209,16 @@ class Witness:
     def _bound_s(self) -> float:
         """How long the daemon may take, given how slow its lines are."""
         plan = self._world.plan
-        found_s = FOUND_S if plan.has_hands else BARE_S
+        found_s = FOUND_S if plan.has_hands else TOLD_S
         return found_s + REQUESTS * plan.latency_s
 
     def _is_alerted(self, began: float) -> bool:
-        """Whether the operator has been told since, or knows that nothing is heard of fills."""
-        return self._alerted_at >= began or TRADE_STREAM in self._world.away
+        """Whether the operator has been told since, or knows that fills may go unheard."""
+        return (
+            self._alerted_at >= began
+            or TRADE_STREAM in self._world.away
+            or not self._standing.isdisjoint(DEAF)
+        )
 
 
 def _name(terms: Mapping[str, Any] | None) -> str:

@@ -296,7 +296,7 @@ def test_a_fill_of_an_order_that_nobody_knows() -> None:
 
 
 def test_shares_without_a_stop_keep_entries_back() -> None:
-    """Goal: after five seconds, critical; the gate opens again when a stop works.
+    """Goal: after three seconds, critical; the gate opens again when a stop works.
 
     Method: a position's stop is gone and nothing can be sent for a while.
     """
@@ -313,7 +313,7 @@ def test_shares_without_a_stop_keep_entries_back() -> None:
         shop.far.execute = nothing  # type: ignore[method-assign]
         shop.far.become(STOP, BrokerStatus.CANCELED)
         shop.daemon.wake(STOP)
-        await asyncio.sleep(3)
+        await asyncio.sleep(1)
         assert UNCOVERED not in shop.door.reasons
         await asyncio.sleep(5)
         assert UNCOVERED in shop.door.reasons
