@@ -52,7 +52,7 @@ def edit(order: Order, truth: BrokerOrder, now: Instant) -> ev.StopEdited | None
     """
     request, price = order.request, truth.stop_price
     is_same = (truth.symbol, truth.action) == (request.symbol, request.action)
-    is_there = order.is_live and truth.status is BrokerStatus.OPEN  # Else it is old news.
+    is_there = order.is_live and truth.status is not BrokerStatus.REPLACED  # Else it is old news.
     if order.role is not Role.STOP or not is_there or price is None or not is_same:
         return None
     is_resized = truth.is_edited and order.pair is None

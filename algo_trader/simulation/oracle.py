@@ -43,7 +43,7 @@ def compare(driver: sqlite3.Connection, exchange: SimulatedExchange, plan: Plan)
         word = order.status.value
         if known is None:
             yield f"{name}: the ledger has never heard of it"
-        elif known[0] != order.id and known[0] is not None:
+        elif known[0] is not None and theirs.names.get(known[0]) != name:
             yield f"{name} is {known[0]} in the ledger, {order.id} there"
         elif known[1] not in STATE_OF.get(word, OPEN) and not has_busts:
             yield f"{name} is {known[1]} in the ledger, {word} there"
@@ -116,18 +116,18 @@ class _Theirs:
         blotter = exchange.desk.blotter
         self.orders: dict[str, Order] = {}
         self.fills: dict[str, Decimal] = defaultdict(Decimal)
-        name_of: dict[str, str] = {}
+        self.names: dict[str, str] = {}
         for order in blotter.orders.values():
             name = _name(order, blotter.orders)
             if name.startswith(PREFIX):
                 self.orders[name] = order  # Of several the last, which others were edited into.
-                name_of[order.id] = name
+                self.names[order.id] = name
         self.entries = Counter(
             name.partition("-entry-")[0] for name in self.orders if "-entry-" in name
         )
         for done in blotter.executions:
-            if done.order.id in name_of:
-                self.fills[name_of[done.order.id]] += done.qty
+            if done.order.id in self.names:
+                self.fills[self.names[done.order.id]] += done.qty
         account = exchange.desk.venue.account
         self.cash = account.cash
         self.positions = {

@@ -13,7 +13,6 @@ from functools import cache, partial
 from pathlib import Path
 
 from oracle import look_at_cover
-from sim_loop import now
 from sim_market import CASH, COSTS, LIMITS, NAME, SYMBOLS, Quick, make_days
 from sim_ports import DirectWriter, FusedBooks, Line
 from sim_world import Fuse, World
@@ -32,6 +31,7 @@ from algo_trader.runtime.daemon import Daemon, Parts
 from algo_trader.runtime.gate import Gate
 from algo_trader.runtime.lines import Lines
 from algo_trader.runtime.pump import Pump, PumpTerms
+from algo_trader.simulation.loop import now
 from algo_trader.venue.rules import VenueRules
 
 LEDGER, EXCHANGE = "trading.db", "exchange.db"

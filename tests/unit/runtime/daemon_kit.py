@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import pytest
 from pump_kit import LIVE, SESSION, Eager
-from sim_loop import now as loop_now
 from test_remote import Far
 
 from algo_trader.core import events as ev
@@ -30,11 +29,11 @@ from algo_trader.engine.intake import Intake
 from algo_trader.engine.lane import Lane
 from algo_trader.ledger.writer import Writer
 from algo_trader.risk.limits import RiskLimits
-from algo_trader.runtime import daemon as daemon_file
 from algo_trader.runtime.daemon import Daemon, Parts
 from algo_trader.runtime.gate import Gate
 from algo_trader.runtime.lines import Lines
 from algo_trader.runtime.remote import RemoteTerms
+from algo_trader.simulation.loop import now as loop_now
 
 
 class Notebook:
@@ -145,6 +144,8 @@ class Shop:
                 narrate=lambda book, facts: None,
                 gate=self.door,
                 lines=Lines(self.door, self.note),
+                monotonic=loop_now,
+                standing=loop_now,
                 remote=RemoteTerms(
                     sweep_every_s=5.0,
                     compare_every_s=300.0,
@@ -204,4 +205,3 @@ class Shop:
 @pytest.fixture
 def sleepless(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine's standing clock is the loop's."""
-    monkeypatch.setattr(daemon_file, "standing_clock", loop_now)

@@ -15,7 +15,6 @@ import pytest
 from daemon_kit import Shop
 from daemon_kit import sleepless as sleepless
 from pump_kit import ENTRY, SESSION, STOP, accepted, filled, key_of
-from sim_loop import now, run_virtually
 from test_remote import there
 
 from algo_trader.core import events as ev
@@ -39,6 +38,7 @@ from algo_trader.runtime.daemon import PRICES, SHUTDOWN, START, UNCOVERED
 from algo_trader.runtime.housekeeping import Housekeeping
 from algo_trader.runtime.remote import RECONCILE
 from algo_trader.runtime.supervisor import Backoff, Supervisor
+from algo_trader.simulation.loop import now, run_virtually
 
 pytestmark = pytest.mark.usefixtures("sleepless")
 

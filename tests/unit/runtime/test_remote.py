@@ -13,7 +13,6 @@ from decimal import Decimal
 
 import pytest
 from pump_kit import CASH, ENTRY, LIVE, STOP, Bench, Phone, accepted, running, word_of
-from sim_loop import now, run_virtually
 
 from algo_trader.core import events as ev
 from algo_trader.core.broker import (
@@ -37,6 +36,7 @@ from algo_trader.runtime.remote import (
     Remote,
     RemoteTerms,
 )
+from algo_trader.simulation.loop import now, run_virtually
 
 WEB = ClientOrderId("web-1")
 

@@ -12,7 +12,6 @@ from decimal import Decimal
 
 import pytest
 from pump_kit import ENTRY, SESSION, STOP, key_of
-from sim_loop import now
 from test_remote import WEB, Far, Office, play, there
 
 from algo_trader.core import events as ev
@@ -22,6 +21,7 @@ from algo_trader.core.errors import BrokerError, Unanswered, Unavailable
 from algo_trader.core.inputs import Clock
 from algo_trader.core.types import ClientOrderId
 from algo_trader.runtime.remote import CALENDAR, RECONCILE, SWEEP, SWEEP_STALE_S
+from algo_trader.simulation.loop import now
 
 # -- open orders that cannot be asked about --
 
