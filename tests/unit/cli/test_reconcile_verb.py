@@ -117,7 +117,7 @@ def test_no_byte_is_changed(data: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_commands_in_words_and_as_documents() -> None:
     """Goal: every command has both. Method: one of each."""
     moved = STOP._replace(order_id=ClientOrderId("a-s-AA-1-stop-2"))
-    commands = [
+    commands: list[ev.Command] = [
         ev.Submit(STOP),
         ev.SubmitPair(STOP, TARGET),
         ev.Cancel(STOP.order_id),
