@@ -12,7 +12,7 @@ from algo_trader.cli.main import Globals
 @click.pass_obj
 def command(options: Globals) -> None:
     """End a halt, an operator's or the program's own: look at `status` and put right first what it
-    was for.
+    was for. Stops that somebody has canceled twice at the broker are placed again.
 
     \b
     Example, for a daemon started with `algo-trader start`:

@@ -149,7 +149,7 @@ class Remote:
         """Somebody at the broker's own screen has taken away a stop or an exit."""
         orders = self._pump.engine.book.orders
         order = orders.get(fact.order_id)
-        if order is None or order.role is Role.ENTRY or order.cancel_reason is not None:
+        if order is None or order.role is Role.ENTRY or order.was_cancel_asked:
             return False
         other = None if order.pair is None else orders.get(order.pair)
         return other is None or other.is_live  # Else it went with the other exit of its pair.

@@ -22,6 +22,8 @@ from rehearsal import ACCOUNT, Life, again, rehearsing
 from algo_trader.cli.client import ask
 
 SLOW = 20
+LATER = 8
+"""The minute of the entry where a life is as fast as any: the daemon has that long to be ready."""
 PLOTS = {symbol: plot() for symbol in ("TWICE", "PRICE", "SMALLER", "SOLD")}
 
 
@@ -172,7 +174,7 @@ def test_ledger_that_has_forgotten_a_position(tmp_path: Path, how: str) -> None:
     on the older ledger; a start, the cancel of the forgotten stop, and a resume.
     """
     old = tmp_path / "old.db"
-    with rehearsing(tmp_path, {"HELD": plot()}) as life:
+    with rehearsing(tmp_path, {"HELD": plot(LATER)}) as life:
         life.told("state", state="trading")
         ask(life.home.data, "POST", "/backup", {"path": str(old)})
         stop = life.covered("HELD")
@@ -222,7 +224,7 @@ def test_dry_run_after_a_stop_was_canceled(tmp_path: Path) -> None:
 
     Method: kill -9, the stop is canceled by hand, a dry run; then a start does what was told.
     """
-    with rehearsing(tmp_path, {"HELD": plot()}) as life:
+    with rehearsing(tmp_path, {"HELD": plot(LATER)}) as life:
         stop = life.covered("HELD")
         life.told("order_accepted", symbol="HELD", role="stop")
         life.daemon.kill()

@@ -556,7 +556,10 @@ def test_a_stop_ends_its_target(desk: Desk) -> None:
 
     desk.play(deed)
     assert desk.ask(found(desk, STOP_1)).status is BrokerStatus.FILLED
-    assert desk.ask(found(desk, TARGET_1)).status in (BrokerStatus.CANCELED, BrokerStatus.REPLACED)
+    target = desk.ask(found(desk, TARGET_1))
+    assert target.status in (BrokerStatus.CANCELED, BrokerStatus.REPLACED)
+    assert (target.replaced_by is not None) is (target.status is BrokerStatus.REPLACED)
+    assert not target.executions
     assert [each.order_id for each in desk.told if isinstance(each, OrderFilled)][-1] == STOP_1
     assert dict(desk.ask(desk.broker.positions())) == {}
 

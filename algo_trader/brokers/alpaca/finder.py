@@ -15,7 +15,7 @@ from algo_trader.brokers.alpaca.fills import PATIENCE_S, UNANSWERED_PATIENCE_S, 
 from algo_trader.brokers.alpaca.listing import Listing
 from algo_trader.brokers.alpaca.mute import UntoldFills
 from algo_trader.brokers.alpaca.orders import RestOrder, read_order
-from algo_trader.brokers.alpaca.pairs import flat, is_made_up, stop_of, target_of
+from algo_trader.brokers.alpaca.pairs import flat, is_made_up, target_of
 from algo_trader.brokers.alpaca.wire import body_of
 from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
 from algo_trader.core.errors import BrokerError, Unanswered
@@ -53,6 +53,7 @@ class Finder:
         self._in_pairs: set[BrokerOrderId] = set()
         self._lessened: dict[BrokerOrderId, float] = {}
         self._edited: set[BrokerOrderId] = set()
+        self._successors: set[BrokerOrderId] = set()
 
     async def ask(
         self,
@@ -74,11 +75,11 @@ class Finder:
     def know(self, order_id: ClientOrderId, broker_id: BrokerOrderId) -> ClientOrderId:
         """Remember whose id is whose; our name for the order, where Alpaca has made one up."""
         known = self._client_ids.get(broker_id)
-        if known is not None and is_made_up(order_id):
+        if known is not None and (is_made_up(order_id) or broker_id in self._edited):
             return known
         self._client_ids[broker_id] = order_id
         # Old news of an order that was edited since does not lead back to it.
-        if broker_id in self._edited or self._broker_ids.get(order_id) not in self._edited:
+        if self._broker_ids.get(order_id) not in self._edited:
             self._broker_ids[order_id] = broker_id
         return order_id
 
@@ -172,34 +173,33 @@ class Finder:
     async def current(
         self, order: RestOrder, deadline: Deadline | None = None
     ) -> RestOrder:
-        """The order, or the one that somebody else has put in its place with the broker's own app,
-        where it has a name of the broker's making: it goes on under ours. As it is if that cannot
-        be told.
+        """The order, or the one that somebody else has put in its place, in the broker's app or by
+        a program of his: it goes on under our name. As it is if that cannot be told.
+
+        An edit keeps the type. Another one is the other exit of a pair, which has ended this one.
 
         One that had begun to fill is told of as replaced: its successor counts fills anew.
         """
         name = order.order_id
         for _ in range(MOST_EDITS):
-            is_replaced = order.status is BrokerStatus.REPLACED and not order.filled_qty
-            if not is_replaced or order.replaced_by is None or is_made_up(name):
+            after = order.replaced_by
+            if order.status is not BrokerStatus.REPLACED or after is None:
                 break
-            known = self._client_ids.get(order.replaced_by, name)
-            if known != name and not is_made_up(known):
-                break  # By us.
+            if after in self._successors or _is_next(self._client_ids.get(after), name):
+                self._successors.add(after)
+                break
             try:
-                successor = await self._by_id(order.replaced_by, Urgency.LOOKUP, deadline)
+                successor = await self._by_id(after, Urgency.LOOKUP, deadline)
             except BrokerError:
                 break
-            if successor.order_id != name and not is_made_up(successor.order_id):
+            is_same_type = (successor.stop_price is None) == (order.stop_price is None)
+            is_next = is_made_up(name) or _is_next(successor.order_id, name)
+            if order.filled_qty or is_next or not is_same_type:
+                self._successors.add(after)
                 break
-            stop_id = stop_of(name)
-            if stop_id is not None and successor.stop_price is not None:
-                # No edit: the stop of the pair was triggered, and takes the target's place.
-                if successor.order_id != stop_id:
-                    self.know(stop_id, successor.broker_id)
-                break
-            self._edited.add(successor.broker_id)
-            self.know(name, successor.broker_id)
+            self._edited.add(after)
+            self._broker_ids[name] = after
+            self._client_ids[after] = name
             order = successor._replace(order_id=name)
         return order
 
@@ -259,8 +259,14 @@ class Finder:
         """The client's id of the order that took this one's place; None if there is none, or it is
         not known.
         """
-        if order.status is not BrokerStatus.REPLACED or order.replaced_by is None:
-            return None
-        name = self._client_ids.get(order.replaced_by)
-        is_ours = name is not None and name != order.order_id and not is_made_up(name)
-        return name if is_ours or order.filled_qty else None
+        is_replaced = order.status is BrokerStatus.REPLACED and order.replaced_by is not None
+        if not is_replaced or order.replaced_by not in self._successors:
+            return None  # What was edited goes on.
+        return self._client_ids.get(order.replaced_by)
+
+
+def _is_next(name: ClientOrderId | None, before: ClientOrderId) -> bool:
+    """Whether the name is that of our own replacement: the same but for its number."""
+    if name is None or name == before:
+        return False
+    return name.rpartition("-")[0] == before.rpartition("-")[0]

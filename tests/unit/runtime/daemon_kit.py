@@ -13,7 +13,6 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any, cast
 
-import pytest
 from pump_kit import LIVE, SESSION, Eager
 from test_remote import Far
 
@@ -200,8 +199,3 @@ class Shop:
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@pytest.fixture
-def sleepless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine's standing clock is the loop's."""

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import pytest
 from daemon_kit import Shop
-from daemon_kit import sleepless as sleepless
 from pump_kit import ENTRY, SESSION, STOP, accepted, filled, key_of
 from test_remote import there
 
@@ -39,8 +38,6 @@ from algo_trader.runtime.housekeeping import Housekeeping
 from algo_trader.runtime.remote import RECONCILE
 from algo_trader.runtime.supervisor import Backoff, Supervisor
 from algo_trader.simulation.loop import now, run_virtually
-
-pytestmark = pytest.mark.usefixtures("sleepless")
 
 SHARES = Decimal(113)
 Story = Callable[[], Awaitable[None]]

@@ -31,9 +31,10 @@ from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
 from algo_trader.core.errors import Unanswered, Unavailable
 from algo_trader.core.events import Cancel, OrderCanceled
-from algo_trader.core.types import Action, BrokerOrderId, ClientOrderId
+from algo_trader.core.types import Action, BrokerOrderId, ClientOrderId, OrderType
 
 OF = request()
+NEXT = "acct-velez-AA-1-stop-2"
 
 
 def found(at: Rig, of: ClientOrderId = OF.order_id) -> BrokerOrder:
@@ -291,9 +292,9 @@ def test_a_replaced_order_names_its_successor() -> None:
         body = order_json(OF, status="replaced", replaced_by="b-2")
         at.server.script(BY_CLIENT_ID, Reply(200, body))
         assert found(at).replaced_by is None
-        at.server.script("GET /v2/orders/b-2", Reply(200, order_json(request("next"), "b-2")))
-        assert found(at).replaced_by == "next"
-        assert found(at).replaced_by == "next"
+        at.server.script("GET /v2/orders/b-2", Reply(200, order_json(request(NEXT), "b-2")))
+        assert found(at).replaced_by == NEXT
+        assert found(at).replaced_by == NEXT
         assert at.server.count("GET /v2/orders/b-2") == 2
 
 
@@ -345,9 +346,46 @@ def test_an_edited_order_is_found_in_the_list_at_first_sight() -> None:
         assert (one.order_id, one.stop_price, one.is_edited) == (OF.order_id, Decimal("8.25"), True)
 
 
-@pytest.mark.parametrize(
-    ("name", "filled_qty"), [("acct-velez-AA-1-stop-2", "0"), (EDITED[0], "4")]
-)
+@pytest.mark.parametrize("name", [EDITED[0], "my-tool-7", "other"])
+def test_whoever_edits_it(name: str) -> None:
+    """Goal: an edit with another program, which names it, is an edit too: told by the stream first
+    or not, and asked about twice.
+    """
+    for is_told in (False, True):
+        with rig() as at:
+            body = order_json(OF, status="replaced", replaced_by="b-2")
+            at.server.script(BY_CLIENT_ID, Reply(200, body))
+            theirs = order_json(request(name, stop_price=Decimal("8.25")), "b-2", replaces="b-1")
+            at.server.script("GET /v2/orders/b-2", Reply(200, theirs))
+            if is_told:
+                at.broker.hear(TradeUpdate("new", ClientOrderId(name), BrokerOrderId("b-2"), None))
+            for _ in range(2):
+                one = found(at)
+                assert (one.order_id, one.broker_id, one.is_edited) == (OF.order_id, "b-2", True)
+            at.server.script(LIST, Reply(200, [theirs]))
+            assert [each.order_id for each in at.do(at.broker.orders([OF.order_id]))] == [
+                OF.order_id
+            ]
+
+
+def test_the_other_exit_of_a_pair_is_no_edit() -> None:
+    """Goal: a target that Alpaca calls replaced by its triggered stop has not sold what that sold.
+
+    Method: a limit order replaced by a stop with a made-up name, which is filled.
+    """
+    target = request("acct-velez-AA-1-target-1", type=OrderType.LIMIT, limit_price=Decimal(12))
+    target = target._replace(stop_price=None)
+    with rig() as at:
+        body = order_json(target, status="replaced", replaced_by="b-2")
+        at.server.script(BY_CLIENT_ID, Reply(200, body))
+        leg = order_json(request(EDITED[0]), "b-2", status="filled", filled_qty="10")
+        at.server.script("GET /v2/orders/b-2", Reply(200, leg))
+        one = found(at, target.order_id)
+        assert (one.status, one.broker_id, one.executions) == (BrokerStatus.REPLACED, "b-1", ())
+        assert one.replaced_by == EDITED[0]
+
+
+@pytest.mark.parametrize(("name", "filled_qty"), [(NEXT, "0"), (EDITED[0], "4")])
 def test_what_is_no_edit_of_somebody_else(name: str, filled_qty: str) -> None:
     """Goal: our own replacement is another order; so is one in the place of a partly filled order,
     for it counts its fills from nought.
@@ -366,6 +404,7 @@ def test_what_is_no_edit_of_somebody_else(name: str, filled_qty: str) -> None:
         one = found(at)
         assert (one.status, one.broker_id) == (BrokerStatus.REPLACED, "b-1")
         assert not one.is_edited
+        assert one.replaced_by == name
 
 
 class Shelf:
