@@ -112,6 +112,7 @@ def restore(source: Path, path: Path) -> Path | None:
         os.replace(partial, arriving)
         _flush(path.parent)
         aside = _move_aside(path)
+        _flush(path.parent)  # No power cut may leave the old WAL beside the new file.
         os.replace(arriving, path)
         _flush(path.parent)
     except OSError as error:

@@ -1,0 +1,237 @@
+"""Experiments: a history on the simulated disk, cut or failed at every operation, and the verdict.
+
+A history is run once with a record; from it the platter after every operation is made, and for each
+what a power cut may leave. That is laid out as real files, on which the ledger is started again, on
+a disk that keeps a record too: so the restart can be cut at every operation in turn. Faults need a
+run of their own each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from recorded import OPENS_AT
+from storage_disk import FAULTS, Disk, Fault, Plan
+from storage_histories import LATER, History
+from storage_life import REAL, Kind, Life, Story, complaints_about
+from storage_platter import Loss
+
+from algo_trader.core.errors import AlgoTraderError
+from algo_trader.core.events import SettingChanged
+from algo_trader.ledger.errors import StorageError
+
+MEMORY = Path("/dev/shm")
+SMALL = SettingChanged(at=OPENS_AT + 172_800, key="risk.y", value="1")
+
+
+class Complaint(NamedTuple):
+    """What is wrong, and where to see it again."""
+
+    history: str
+    where: str
+    what: str
+
+
+class Recording(NamedTuple):
+    """A disk's record of a run, and the story that goes with it."""
+
+    disk: Disk
+    story: Story
+
+
+class Lab:
+    """Folders in memory, the verdicts on images seen before, and what was counted."""
+
+    def __init__(self, kind: Kind = REAL, seeds: int = 2) -> None:
+        self.kind, self.seeds = kind, seeds
+        self.counts: Counter[str] = Counter()
+        self._seen: dict[tuple[str, ...], tuple[list[str], Recording]] = {}
+
+    @contextmanager
+    def disk(self, files: Mapping[str, bytes], plan: Plan | None = None) -> Iterator[Disk]:
+        """A mounted disk with files that are safe."""
+        name = tempfile.mkdtemp(dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
+        try:
+            for file, data in files.items():
+                Path(name, file).write_bytes(data)
+            disk = Disk(Path(name), plan)
+            with disk.mounted():
+                yield disk
+        finally:
+            shutil.rmtree(name)
+
+    def record(self, history: History) -> Recording:
+        """The history's run without any fault."""
+        base = history.base()
+        with self.disk(base.files) as disk:
+            life = Life(disk, base.story(), self.kind)
+            history.live(life)
+            life.die()
+        self.counts["operations"] += len(disk.ops)
+        self.counts["appends and other steps acknowledged"] += len(life.story.steps)
+        return Recording(disk, life.story)
+
+    # -- power cuts --
+
+    def cuts(self, history: History, *, again: int = 0) -> Iterator[Complaint]:
+        """Cut the power after every operation of the history; of the restart, too, at every
+        `again`-th operation (0: never).
+        """
+        recording = self.record(history)
+        for where, at, files in self._images(recording):
+            what, restart = self._judged(files, recording.story, at)
+            for complaint in what:
+                yield Complaint(history.name, where, complaint)
+            if not again or what:
+                continue
+            for second, later, rest in self._images(restart, again):
+                for complaint in self._judged(rest, restart.story, later)[0]:
+                    yield Complaint(history.name, f"{where}, then {second}", complaint)
+
+    def _images(
+        self, recording: Recording, every: int = 1
+    ) -> Iterator[tuple[str, int, dict[str, bytes]]]:
+        """What a cut leaves, after every operation and in every way; where, and the number."""
+        platter = recording.disk.platter()
+        ops = recording.disk.ops
+        for at in range(len(ops) + 1):
+            if at:
+                platter.do(ops[at - 1])
+            if at % every:
+                continue
+            self.counts["power cuts"] += 1
+            for loss in Loss:
+                for seed in range(self.seeds if loss is Loss.TORN else 1):
+                    self.counts["images"] += 1
+                    files = platter.after(loss, Random(f"{at} {seed}"))
+                    yield f"after operation {at}, {loss} (seed {seed})", at, files
+
+    def _judged(
+        self, files: dict[str, bytes], story: Story, at: int
+    ) -> tuple[list[str], Recording]:
+        """What is wrong with the ledger when it is started on these files, and the record of it."""
+        may_be, copies = story.may_be(at), story.copies_may_be(at)
+        digest = hashlib.sha256()
+        for name, data in files.items():
+            digest.update(f"{name} {len(data)} ".encode() + data)
+        known = (digest.hexdigest(), repr(hash((*may_be,))), repr(copies))
+        if known not in self._seen:
+            self.counts["distinct images opened"] += 1
+            self._seen[known] = self._restarted(files, story, at)
+        return self._seen[known]
+
+    def _restarted(
+        self, files: dict[str, bytes], story: Story, at: int
+    ) -> tuple[list[str], Recording]:
+        with self.disk(files) as disk:
+            life = Life(disk, Story(story.before, is_older=story.is_older_at(at)), REAL)
+            what = list(complaints_about(life, story, at))
+            if not what:
+                what.extend(self._goes_on(life))
+            life.die()
+        return what, Recording(disk, life.story)
+
+    def _goes_on(self, life: Life) -> Iterator[str]:
+        """Whatever is wrong with writing to a ledger that was found right."""
+        try:
+            life.append([SMALL])
+            yield from life.opened.verify()
+            life.close()
+        except (AlgoTraderError, sqlite3.Error) as error:
+            yield f"it does not go on: {type(error).__name__}: {error}"
+        for ending in ("-wal", "-journal"):
+            if life.path.with_name(life.path.name + ending).exists():
+                yield f"{ending} is left by a ledger that was closed"
+
+    # -- faults --
+
+    def faults(self, history: History, every: int = 1, first: int = 0) -> Iterator[Complaint]:
+        """Fail every `every`-th call of the history in every way."""
+        calls = self.record(history).disk.calls
+        for at in range(first, len(calls), every):
+            for fault in FAULTS[calls[at]]:
+                for is_for_ever in (False, True):
+                    for is_killed in (False, True):
+                        plan = Plan(at, fault, is_for_ever)
+                        for what in self.failed(history, plan, is_killed=is_killed):
+                            ending = "killed" if is_killed else "closed"
+                            yield Complaint(history.name, f"{plan}, {ending}", what)
+
+    def failed(self, history: History, plan: Plan, *, is_killed: bool) -> Iterator[str]:
+        """Run into a fault, end, start while it lasts, start when it is over; then cut the power
+        at the fault and at the end.
+        """
+        base = history.base()
+        self.counts[f"fault: {plan.fault}{' for ever' if plan.is_for_ever else ''}"] += 1
+        with self.disk(base.files, plan) as disk:
+            life = Life(disk, base.story(), self.kind)
+            yield from self._runs_into(history, life)
+            with suppress(AlgoTraderError):
+                if not is_killed and life.ledger is not None:
+                    life.close()
+            life.die()
+            story, at = life.story, len(disk.ops)
+            if plan.is_for_ever:
+                yield from self._starts_in_trouble(life)
+            disk.heal()
+            life = Life(disk, Story(story.before, is_older=story.is_older_at(at)))
+            what = list(complaints_about(life, story, at))
+            yield from what
+            read_at = len(disk.ops)
+            if not what:
+                yield from self._goes_on(life)
+            life.die()
+        if not what:
+            yield from self._cut_later(Recording(disk, story), at, "at the fault")
+            yield from self._cut_later(Recording(disk, life.story), read_at, "after the restart")
+            yield from self._cut_later(Recording(disk, life.story), len(disk.ops), "at the end")
+
+    def _runs_into(self, history: History, life: Life) -> Iterator[str]:
+        try:
+            history.live(life)
+        except AlgoTraderError as error:
+            self.counts[f"told: {type(error).__name__}"] += 1
+        except Exception as error:  # noqa: BLE001 - that is what is looked for.
+            yield f"a traceback: {type(error).__name__}: {error}"
+        else:
+            self.counts["told: nothing, the work is done"] += 1
+            return
+        if life.ledger is None or not life.ledger.is_poisoned:
+            return
+        try:
+            life.append(LATER)
+        except StorageError:
+            self.counts["refused after a fault"] += 1
+        else:
+            yield "it takes a fact after it has failed"
+
+    def _starts_in_trouble(self, life: Life) -> Iterator[str]:
+        """A start while the fault lasts works or is refused in our words."""
+        try:
+            life.start()
+        except AlgoTraderError:
+            self.counts["starts refused while a fault lasts"] += 1
+        except Exception as error:  # noqa: BLE001 - as above.
+            yield f"a traceback at the start: {type(error).__name__}: {error}"
+        life.die()
+
+    def _cut_later(self, recording: Recording, at: int, when: str) -> Iterator[str]:
+        platter = recording.disk.platter()
+        for op in recording.disk.ops[:at]:
+            platter.do(op)
+        for loss in Loss:
+            for seed in range(self.seeds if loss is Loss.TORN else 1):
+                self.counts["images"] += 1
+                files = platter.after(loss, Random(f"{at} {seed}"))
+                for what in self._judged(files, recording.story, at)[0]:
+                    yield f"{loss} (seed {seed}) {when}: {what}"
