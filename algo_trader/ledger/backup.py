@@ -50,10 +50,16 @@ def backup(source: Source, target: Path) -> Path:
 
 
 def partial_name(target: Path) -> Path:
-    """Where the snapshot for `target` goes first; a leftover there is removed."""
+    """Where the snapshot for `target` goes first; a leftover there is removed.
+
+    StorageError if it cannot be.
+    """
     partial = target.with_name(target.name + ".partial")
-    for ending in BESIDE:
-        partial.with_name(partial.name + ending).unlink(missing_ok=True)
+    try:
+        for ending in BESIDE:
+            partial.with_name(partial.name + ending).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{target}: what an earlier backup left stays: {error}") from error
     return partial
 
 

@@ -69,7 +69,7 @@ _ANSWERS = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A fault at the call with a number; `is_for_ever` also at all later ones that it can befall."""
+    """A fault at the call with a number; for ever: also at all later ones that it can befall."""
 
     at: int
     fault: Fault

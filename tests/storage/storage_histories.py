@@ -19,9 +19,12 @@ from storage_disk import Disk
 from storage_life import COPY, NAME, Life, State, Story, copied, state_of
 
 from algo_trader.core.events import Fact, Halted, SettingChanged
+from algo_trader.ledger import shape
 from algo_trader.ledger.backup import backup
+from algo_trader.ledger.database import read_only
 from algo_trader.ledger.ledger import Ledger
 from algo_trader.ledger.migrate import upgrade
+from algo_trader.ledger.verify import shape_differences
 
 STEPS = record(1, 1, 20).steps
 HELD, CLOSED = 13, 17
@@ -104,6 +107,28 @@ VERSION_1 = _based(_version_1)
 KILLED = _based(_killed)
 
 
+@cache
+def _shape_1() -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as name:
+        _version_1(Path(name))
+        driver = read_only(Path(name, NAME))
+        try:
+            return shape.fingerprint(driver)
+        finally:
+            driver.close()
+
+
+def between_versions(path: Path) -> list[str]:
+    """How a file whose upgrade was cut short differs from one of the version that it names."""
+    driver = read_only(path)
+    try:
+        (version,) = driver.execute("PRAGMA user_version").fetchone()
+        wanted = _shape_1() if version == 1 else shape.expected()
+        return list(shape_differences(shape.fingerprint(driver), wanted))
+    finally:
+        driver.close()
+
+
 def _create(life: Life) -> None:
     life.start()
     life.append(*STEPS[:2])
@@ -141,9 +166,9 @@ def _notes(life: Life) -> None:
 def _checkpoint(life: Life) -> None:
     """The WAL is folded into the file while the ledger is used, and begins anew."""
     life.start()
-    life.opened._driver.execute("PRAGMA wal_autocheckpoint = 12").fetchall()
+    life.execute("PRAGMA wal_autocheckpoint = 12")
     life.append(*STEPS[HELD : HELD + 9])
-    life.opened._driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    life.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     life.append(STEPS[HELD + 9])
     life.close()
 

@@ -14,21 +14,21 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 from recorded import OPENS_AT
-from storage_disk import FAULTS, Disk, Fault, Plan
-from storage_histories import LATER, History
-from storage_life import REAL, Kind, Life, Story, complaints_about
+from storage_disk import FAULTS, Call, Disk, Fault, Plan
+from storage_histories import LATER, History, between_versions
+from storage_life import BEFORE, NAME, REAL, Kind, Life, State, Story, complaints_about, state_of
 from storage_platter import Loss
 
 from algo_trader.core.errors import AlgoTraderError
 from algo_trader.core.events import SettingChanged
-from algo_trader.ledger.errors import StorageError
+from algo_trader.ledger.errors import LedgerCorrupt, StorageError
 
 MEMORY = Path("/dev/shm")
 SMALL = SettingChanged(at=OPENS_AT + 172_800, key="risk.y", value="1")
@@ -81,6 +81,47 @@ class Lab:
         self.counts["appends and other steps acknowledged"] += len(life.story.steps)
         return Recording(disk, life.story)
 
+    # -- lies --
+
+    def lies(self, history: History) -> Iterator[Complaint]:
+        """Cut the power of a disk that saves nothing when it is told to sync. What is on it then is
+        no software's to answer for; it is to be told, or to be a state that once was.
+        """
+        base = history.base()
+        with self.disk(base.files) as disk:
+            disk.is_lying = True
+            life = Life(disk, base.story(), self.kind)
+            history.live(life)
+            life.die()
+        once = [life.story.before, *(step.after for step in life.story.steps)]
+        seen: dict[str, State | None] = {}
+        for where, at, files in self._images(Recording(disk, life.story)):
+            digest = _digest(files)
+            if digest not in seen:
+                self.counts["distinct images opened"] += 1
+                with self.disk(files) as after:
+                    seen[digest] = self._found(after)
+            found = seen[digest]
+            if found is None:
+                self.counts["lying disk: told"] += 1
+            elif found in life.story.may_be(at):
+                self.counts["lying disk: nothing lost"] += 1
+            elif found in once:
+                self.counts["lying disk: an earlier state"] += 1
+            else:
+                yield Complaint(history.name, where, f"a lie is believed: {found}")
+
+    def _found(self, disk: Disk) -> State | None:
+        """What a start finds; None if it is refused, or does not verify."""
+        life = Life(disk, Story(State()))
+        try:
+            life.start()
+            return state_of(life.opened) if not life.opened.verify() else None
+        except AlgoTraderError:
+            return None
+        finally:
+            life.die()
+
     # -- power cuts --
 
     def cuts(self, history: History, *, again: int = 0) -> Iterator[Complaint]:
@@ -121,10 +162,7 @@ class Lab:
     ) -> tuple[list[str], Recording]:
         """What is wrong with the ledger when it is started on these files, and the record of it."""
         may_be, copies = story.may_be(at), story.copies_may_be(at)
-        digest = hashlib.sha256()
-        for name, data in files.items():
-            digest.update(f"{name} {len(data)} ".encode() + data)
-        known = (digest.hexdigest(), repr(hash((*may_be,))), repr(copies))
+        known = (_digest(files), repr(hash((*may_be,))), repr(copies))
         if known not in self._seen:
             self.counts["distinct images opened"] += 1
             self._seen[known] = self._restarted(files, story, at)
@@ -133,9 +171,13 @@ class Lab:
     def _restarted(
         self, files: dict[str, bytes], story: Story, at: int
     ) -> tuple[list[str], Recording]:
+        what = []
+        if any(step.copies == BEFORE for step in story.steps):
+            with self.disk(files) as disk:
+                what.extend(between_versions(disk.folder / NAME))
         with self.disk(files) as disk:
             life = Life(disk, Story(story.before, is_older=story.is_older_at(at)), REAL)
-            what = list(complaints_about(life, story, at))
+            what.extend(complaints_about(life, story, at))
             if not what:
                 what.extend(self._goes_on(life))
             life.die()
@@ -155,10 +197,13 @@ class Lab:
 
     # -- faults --
 
-    def faults(self, history: History, every: int = 1, first: int = 0) -> Iterator[Complaint]:
-        """Fail every `every`-th call of the history in every way."""
+    def faults(
+        self, history: History, every: int = 1, only: Collection[Call] = tuple(Call)
+    ) -> Iterator[Complaint]:
+        """Fail every `every`-th call of the history, of those kinds, in every way."""
         calls = self.record(history).disk.calls
-        for at in range(first, len(calls), every):
+        wanted = [at for at, call in enumerate(calls) if call in only]
+        for at in wanted[::every]:
             for fault in FAULTS[calls[at]]:
                 for is_for_ever in (False, True):
                     for is_killed in (False, True):
@@ -182,7 +227,7 @@ class Lab:
             life.die()
             story, at = life.story, len(disk.ops)
             if plan.is_for_ever:
-                yield from self._starts_in_trouble(life)
+                yield from self._starts_in_trouble(Life(disk, Story(story.before)))
             disk.heal()
             life = Life(disk, Story(story.before, is_older=story.is_older_at(at)))
             what = list(complaints_about(life, story, at))
@@ -191,10 +236,16 @@ class Lab:
             if not what:
                 yield from self._goes_on(life)
             life.die()
-        if not what:
-            yield from self._cut_later(Recording(disk, story), at, "at the fault")
-            yield from self._cut_later(Recording(disk, life.story), read_at, "after the restart")
-            yield from self._cut_later(Recording(disk, life.story), len(disk.ops), "at the end")
+        if what:
+            return
+        # What a fault left undecided is decided for good by the next commit, not by being read.
+        for recording, when, number in (
+            (Recording(disk, story), "at the fault", at),
+            (Recording(disk, story), "after the restart", read_at),
+            (Recording(disk, life.story), "at the end", len(disk.ops)),
+        ):
+            is_known = plan.fault is Fault.SYNC_DROPS and recording.story is story
+            yield from self._cut_later(recording, number, when, is_known=is_known)
 
     def _runs_into(self, history: History, life: Life) -> Iterator[str]:
         try:
@@ -209,7 +260,7 @@ class Lab:
         if life.ledger is None or not life.ledger.is_poisoned:
             return
         try:
-            life.append(LATER)
+            life.ledger.append(LATER)
         except StorageError:
             self.counts["refused after a fault"] += 1
         else:
@@ -225,7 +276,12 @@ class Lab:
             yield f"a traceback at the start: {type(error).__name__}: {error}"
         life.die()
 
-    def _cut_later(self, recording: Recording, at: int, when: str) -> Iterator[str]:
+    def _cut_later(
+        self, recording: Recording, at: int, when: str, *, is_known: bool
+    ) -> Iterator[str]:
+        """Cut the power when `at` operations were done. Damage that the start tells of is known
+        where the system forgot pages, and nothing was committed since.
+        """
         platter = recording.disk.platter()
         for op in recording.disk.ops[:at]:
             platter.do(op)
@@ -234,4 +290,14 @@ class Lab:
                 self.counts["images"] += 1
                 files = platter.after(loss, Random(f"{at} {seed}"))
                 for what in self._judged(files, recording.story, at)[0]:
-                    yield f"{loss} (seed {seed}) {when}: {what}"
+                    if is_known and what.startswith(LedgerCorrupt.__name__):
+                        self.counts["forgotten pages: damage told at the start"] += 1
+                    else:
+                        yield f"{loss} (seed {seed}) {when}: {what}"
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, data in files.items():
+        digest.update(f"{name} {len(data)} ".encode() + data)
+    return digest.hexdigest()

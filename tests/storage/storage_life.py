@@ -23,11 +23,10 @@ from algo_trader.core.events import Fact
 from algo_trader.ledger import backup as backups
 from algo_trader.ledger import shape
 from algo_trader.ledger.codec import encode
-from algo_trader.ledger.database import read_only
+from algo_trader.ledger.database import read_only, told
 from algo_trader.ledger.errors import LedgerRefused
 from algo_trader.ledger.ledger import Ledger
 from algo_trader.ledger.migrate import upgrade
-from algo_trader.ledger.verify import shape_differences
 
 NAME, COPY = "trading.db", "copy.db"
 BEFORE = f"{NAME}.before-version-{shape.VERSION}"
@@ -137,7 +136,7 @@ class Life:
         self.story.is_older = False
         self.ledger = self.kind.ledger.open(self.path, lambda: WHEN)
         for setting in self.kind.settings:
-            self.ledger._driver.execute(setting).fetchall()
+            self.execute(setting)
 
     def append(self, *groups: Sequence[Fact]) -> None:
         """Append each group in a transaction of its own."""
@@ -174,6 +173,11 @@ class Life:
             with self.disk.cut_off(), suppress(AlgoTraderError, sqlite3.Error):
                 self.ledger.close()
         self.ledger = None
+
+    def execute(self, statement: str) -> None:
+        """A statement of SQLite's own, its errors in our words."""
+        with told(self.path):
+            self.opened._driver.execute(statement).fetchall()
 
     @contextmanager
     def _step(self, after: State, copies: str = "") -> Iterator[None]:
@@ -236,17 +240,3 @@ def complaints_about(life: Life, earlier: Story, at: int) -> Iterator[str]:
                 yield f"{name} is left behind"
     except (AlgoTraderError, sqlite3.Error, OSError) as error:
         yield f"{type(error).__name__}: {error}"
-
-
-def between_versions(path: Path, old: dict[str, str]) -> str:
-    """What is wrong with a file whose upgrade was cut short: empty if it is of one version."""
-    driver = read_only(path)
-    try:
-        found = shape.fingerprint(driver)
-        (version,) = driver.execute("PRAGMA user_version").fetchone()
-    finally:
-        driver.close()
-    wanted = shape.expected() if version == shape.VERSION else old
-    return "; ".join(shape_differences(found, wanted))
-
-

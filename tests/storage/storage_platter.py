@@ -12,8 +12,8 @@ Stricter than a journalling file system, which keeps the changes of names in ord
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from enum import StrEnum
+from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
@@ -62,9 +62,6 @@ class _Write(NamedTuple):
     data: bytes | None
     is_forgotten: bool = False
 
-    def touches(self, pages: set[int]) -> bool:
-        return bool(pages.intersection(self.pages()))
-
     def pages(self) -> range:
         """The pages it lies on; a new size lies on none."""
         end = self.offset + len(self.data or b"")
@@ -77,7 +74,7 @@ class _Write(NamedTuple):
             return
         begin, end = self.offset, self.offset + len(self.data)
         edges = [begin, *range((begin // size + 1) * size, end, size), end]
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in pairwise(edges):
             yield _Write(low, self.data[low - begin : high - begin], self.is_forgotten)
 
 
@@ -89,18 +86,20 @@ class _Inode:
     def sync(self) -> None:
         """What waits becomes durable; of what was forgotten, only what lies on a page with it."""
         dirty = {page for write in self.waiting if not write.is_forgotten for page in write.pages()}
-        kept = []
+        kept: list[_Write] = []
         for write in self.waiting:
-            if write.is_forgotten and not write.touches(dirty):
+            if write.is_forgotten and not dirty.intersection(write.pages()):
                 kept.append(write)
-            else:
-                _do(self.durable, write)
+                continue
+            _do(self.durable, write)
+            if write.data is None:
+                kept = [early for early in kept if early.offset < write.offset]
         self.waiting = kept
 
     def forget(self) -> None:
-        """The sync failed, and no later one will try again."""
+        """The sync failed, and no later one will try again: not for bytes. A new size stays."""
         self.waiting = [
-            piece._replace(is_forgotten=True)
+            piece._replace(is_forgotten=piece.data is not None)
             for write in self.waiting
             for piece in write.pieces(PAGE)
         ]
@@ -152,11 +151,6 @@ class Platter:
         _name(self._names, change)
         self._renamings.append(change)
 
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether a power cut would take nothing."""
-        return not self._renamings and not any(inode.waiting for inode in self._inodes)
-
     def after(self, loss: Loss, chance: Random) -> dict[str, bytes]:
         """The files after a power cut now, by name."""
         names: dict[str, int] = dict(self._safe)
@@ -165,10 +159,6 @@ class Platter:
                 _name(names, change)
         left = {number: self._inodes[number].left(loss, chance) for number in {*names.values()}}
         return {name: left[number] for name, number in sorted(names.items())}
-
-    def copy(self) -> Platter:
-        """Another one with the same past."""
-        return deepcopy(self)
 
 
 def _do(data: bytearray, write: _Write) -> None:

@@ -16,7 +16,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_int64, c_void_p
+from ctypes import CFUNCTYPE, Structure, c_char_p, c_int, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -24,8 +24,9 @@ from typing import Any, NamedTuple, Protocol
 OK, IOERR, FULL, CANTOPEN = 0, 10, 13, 14
 IOERR_READ, SHORT_READ, IOERR_WRITE = IOERR | 1 << 8, IOERR | 2 << 8, IOERR | 3 << 8
 IOERR_FSYNC, IOERR_TRUNCATE, IOERR_DELETE = IOERR | 4 << 8, IOERR | 6 << 8, IOERR | 10 << 8
-CREATE, TEMPORARY, SYNCS_NAMES = 0x4, 0x8 | 0x200 | 0x400 | 0x1000 | 0x2000, 0x800 | 0x4000 | 0x80000
-"""Flags of opening; the last are journals, with whose first sync the folder is synced."""
+CREATE, SYNCS_NAMES = 0x4, 0x800 | 0x4000 | 0x80000
+TEMPORARY = 0x8 | 0x200 | 0x400 | 0x1000 | 0x2000
+"""Flags of opening. The second are journals: with their first sync the folder is synced."""
 _HEAD = 16
 
 
@@ -120,19 +121,22 @@ class _Layer:
         self.files: dict[int, _File] = {}
         self.wrong: list[BaseException] = []
         self._methods: Any = _Methods(version=1)
-        for name, kind in _Methods._fields_[1:]:
+        kinds: Any = _Methods._fields_[1:]
+        for name, kind in kinds:
             plain = name in _PLAIN
             call = self._pass_on(name) if plain else self._kept(getattr(self, f"_{name}"))
             setattr(self._methods, name, kind(call))
         self.made: Any = _Vfs(version=1, name=b"storage")
-        for field, _ in _Vfs._fields_[8:]:
-            setattr(self.made, field, getattr(self.real, field))
+        for field in _Vfs._fields_[8:]:
+            setattr(self.made, field[0], getattr(self.real, field[0]))
         self.made.path_most = self.real.path_most
         self.made.file_size = _HEAD + self.real.file_size
         self.made.data = self.real.data
         self.made.open = _Vfs._fields_[6][1](self._kept(self._open))
         self.made.delete = _Vfs._fields_[7][1](self._kept(self._delete))
-        self.made.access = _Vfs._fields_[8][1](lambda _, *rest: self.real.access(self.real_at, *rest))
+        self.made.access = _Vfs._fields_[8][1](
+            lambda _, *rest: self.real.access(self.real_at, *rest)
+        )
         self.made.full_path = _Vfs._fields_[9][1](
             lambda _, *rest: self.real.full_path(self.real_at, *rest)
         )
