@@ -14,10 +14,11 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+PARTS = ("cuts", "restarts", "faults", "lies")
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "ledger"))  # As pytest has it.
 
 
@@ -27,12 +28,13 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--seeds", type=int, default=8, help="torn images for each power cut")
     parser.add_argument(
-        "--again", type=int, default=8, help="cut restarts at every so-many-th operation; 0: never"
+        "--again", type=int, default=8, help="cut restarts at every so-many-th operation"
     )
     parser.add_argument("--every", type=int, default=1, help="fail every so-many-th call")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only these, too")
     parser.add_argument("--history", action="append", help="only these (may be repeated)")
     given = parser.parse_args()
-    found = campaign(given.seeds, given.again, given.every, given.history)
+    found = campaign(given.seeds, given.again, given.every, given.history, given.part)
     said = json.dumps(found, indent=2)
     sys.stdout.write(said + "\n")
     if given.json is not None:
@@ -40,7 +42,13 @@ def main() -> int:
     return 0 if not found["violations"] and not found["mutants_alive"] else 1
 
 
-def campaign(seeds: int, again: int, every: int, only: Iterable[str] | None) -> dict[str, Any]:
+def campaign(
+    seeds: int,
+    again: int,
+    every: int,
+    only: Collection[str] | None = None,
+    parts: Collection[str] | None = None,
+) -> dict[str, Any]:
     """The figures of a campaign."""
     from storage_histories import HISTORIES
     from storage_lab import Complaint, Lab
@@ -53,18 +61,20 @@ def campaign(seeds: int, again: int, every: int, only: Iterable[str] | None) -> 
     for history in HISTORIES:
         if only and history.name not in only:
             continue
-        cuts, restarts, faults, lies = (Lab(seeds=n) for n in (seeds, 1, 1, seeds))
+        labs = {part: Lab(seeds=seeds if part in ("cuts", "lies") else 1) for part in PARTS}
+        runs = {
+            "cuts": labs["cuts"].cuts(history),
+            "restarts": labs["restarts"].cuts(history, again=again),
+            "faults": labs["faults"].faults(history, every),
+            "lies": labs["lies"].lies(history),
+        }
         before = len(violations)
-        violations += cuts.cuts(history)
-        if again:
-            violations += restarts.cuts(history, again=again)
-        violations += faults.faults(history, every)
-        violations += lies.lies(history)
-        for lab in (cuts, restarts, faults, lies):
-            total += lab.counts
+        for part in parts or PARTS:
+            violations += runs[part]
+            total += labs[part].counts
         by_history[history.name] = {
-            "operations": len(cuts.record(history).disk.ops),
-            "images": sum(lab.counts["images"] for lab in (cuts, restarts, faults, lies)),
+            "operations": len(Lab().record(history).disk.ops),
+            "images": sum(lab.counts["images"] for lab in labs.values()),
             "violations": len(violations) - before,
         }
         sys.stderr.write(f"{history.name}: {by_history[history.name]}\n")

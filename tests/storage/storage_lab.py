@@ -55,7 +55,7 @@ class Lab:
     def __init__(self, kind: Kind = REAL, seeds: int = 2) -> None:
         self.kind, self.seeds = kind, seeds
         self.counts: Counter[str] = Counter()
-        self._seen: dict[tuple[str, ...], tuple[list[str], Recording]] = {}
+        self._seen: dict[tuple[str, ...], list[str]] = {}
 
     @contextmanager
     def disk(self, files: Mapping[str, bytes], plan: Plan | None = None) -> Iterator[Disk]:
@@ -133,7 +133,7 @@ class Lab:
             what, restart = self._judged(files, recording.story, at)
             for complaint in what:
                 yield Complaint(history.name, where, complaint)
-            if not again or what:
+            if not again or what or restart is None:
                 continue
             for second, later, rest in self._images(restart, again):
                 for complaint in self._judged(rest, restart.story, later)[0]:
@@ -159,14 +159,17 @@ class Lab:
 
     def _judged(
         self, files: dict[str, bytes], story: Story, at: int
-    ) -> tuple[list[str], Recording]:
-        """What is wrong with the ledger when it is started on these files, and the record of it."""
+    ) -> tuple[list[str], Recording | None]:
+        """What is wrong with the ledger when it is started on these files; the record of the start
+        unless the same was seen before.
+        """
         may_be, copies = story.may_be(at), story.copies_may_be(at)
         known = (_digest(files), repr(hash((*may_be,))), repr(copies))
-        if known not in self._seen:
-            self.counts["distinct images opened"] += 1
-            self._seen[known] = self._restarted(files, story, at)
-        return self._seen[known]
+        if known in self._seen:
+            return self._seen[known], None
+        self.counts["distinct images opened"] += 1
+        self._seen[known], restart = self._restarted(files, story, at)
+        return self._seen[known], restart
 
     def _restarted(
         self, files: dict[str, bytes], story: Story, at: int

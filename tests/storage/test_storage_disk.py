@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from random import Random
 
 import pytest
+import recorded
 from storage_histories import HISTORIES, History
 from storage_lab import Lab
 from storage_life import Life
@@ -13,6 +19,25 @@ from storage_vfs import missing
 
 pytestmark = pytest.mark.skipif(bool(missing().reason), reason=missing().reason)
 CHANCE = Random(1)
+CHILD = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from storage_histories import HISTORIES
+from storage_lab import Lab
+from storage_life import Life
+from storage_platter import Change
+(history,) = (found for found in HISTORIES if found.name == sys.argv[3])
+base = history.base()
+with Lab().disk(base.files) as disk:
+    life = Life(disk, base.story())
+    print("begins", flush=True)
+    history.live(life)
+    print("ends", flush=True)
+    life.die()
+for op in disk.ops:
+    if op.change is Change.SYNCED or op.change is Change.NAMES_SYNCED:
+        print("synced", op.name or disk.folder.name)
+"""
 
 
 def written(platter: Platter, name: str, offset: int, data: bytes) -> None:
@@ -54,6 +79,37 @@ def test_a_failed_sync_saves_nothing() -> None:
         platter.do(Op(Change.SYNCED, "file"))
         assert platter.after(Loss.ALL, CHANCE) == {"file": left}
         assert platter.after(Loss.NONE, CHANCE) == {"file": b"bb"}
+
+
+@pytest.mark.parametrize("name", ["create", "backup", "restore", "checkpoint"])
+def test_syncs_are_those_that_the_system_saw(name: str, tmp_path: Path) -> None:
+    """Goal: the disk takes for saved what SQLite and the ledger do sync, names of folders included,
+    and nothing else. Method: what strace sees of a process, in order, against its disk's record.
+    """
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    log = tmp_path / "calls"
+    folders = (str(Path(__file__).parent), str(Path(recorded.__file__).parent))
+    calls = "trace=fsync,fdatasync,write"
+    child = subprocess.run(
+        ["strace", "-f", "-y", "-s", "64", "-e", calls, "-o", str(log)]
+        + [sys.executable, "-c", CHILD, *folders, name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "ptrace" in child.stderr:
+        pytest.skip("strace may not trace here")
+    assert child.returncode == 0, child.stderr
+    lines = log.read_text().splitlines()
+    (first,) = (n for n, line in enumerate(lines) if '"begins' in line)
+    (last,) = (n for n, line in enumerate(lines) if '"ends' in line)
+    sync = re.compile(r"f(?:data)?sync\(\d+<([^>]*)>")
+    found = [sync.search(line) for line in lines[first:last]]
+    seen = [Path(match[1]).name for match in found if match is not None]
+    said = [line.split()[1] for line in child.stdout.splitlines() if line.startswith("synced")]
+    assert seen == said
+    assert len(seen) > 4
 
 
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)

@@ -16,7 +16,7 @@ from storage_vfs import missing
 
 pytestmark = pytest.mark.skipif(bool(missing().reason), reason=missing().reason)
 NAMED = {history.name: history for history in HISTORIES}
-SHORT = ("settings", "notes")
+SHORT = ("notes", "restore")
 
 
 def check(found: Iterable[Complaint]) -> None:
