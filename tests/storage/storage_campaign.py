@@ -50,8 +50,9 @@ def campaign(
     parts: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """The figures of a campaign."""
+    from storage_faults import FaultLab
     from storage_histories import HISTORIES
-    from storage_lab import Complaint, Lab
+    from storage_lab import Complaint
     from storage_mutants import MUTANTS, found_out
 
     begun = time.monotonic()
@@ -61,7 +62,7 @@ def campaign(
     for history in HISTORIES:
         if only and history.name not in only:
             continue
-        labs = {part: Lab(seeds=seeds if part in ("cuts", "lies") else 1) for part in PARTS}
+        labs = {part: FaultLab(seeds=seeds if part in ("cuts", "lies") else 1) for part in PARTS}
         runs = {
             "cuts": labs["cuts"].cuts(history),
             "restarts": labs["restarts"].cuts(history, again=again),
@@ -73,7 +74,7 @@ def campaign(
             violations += runs[part]
             total += labs[part].counts
         by_history[history.name] = {
-            "operations": len(Lab().record(history).disk.ops),
+            "operations": len(FaultLab().record(history).disk.ops),
             "images": sum(lab.counts["images"] for lab in labs.values()),
             "violations": len(violations) - before,
         }

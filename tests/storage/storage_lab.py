@@ -2,8 +2,7 @@
 
 A history is run once with a record; from it the platter after every operation is made, and for each
 what a power cut may leave. That is laid out as real files, on which the ledger is started again, on
-a disk that keeps a record too: so the restart can be cut at every operation in turn. Faults need a
-run of their own each.
+a disk that keeps a record too: so the restart can be cut at every operation in turn.
 """
 
 from __future__ import annotations
@@ -14,21 +13,20 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 from recorded import OPENS_AT
-from storage_disk import FAULTS, Call, Disk, Fault, Plan
-from storage_histories import LATER, History, between_versions
+from storage_disk import Disk, Plan
+from storage_histories import History, between_versions
 from storage_life import BEFORE, NAME, REAL, Kind, Life, State, Story, complaints_about, state_of
 from storage_platter import Loss
 
 from algo_trader.core.errors import AlgoTraderError
 from algo_trader.core.events import SettingChanged
-from algo_trader.ledger.errors import LedgerCorrupt, StorageError
 
 MEMORY = Path("/dev/shm")
 SMALL = SettingChanged(at=OPENS_AT + 172_800, key="risk.y", value="1")
@@ -130,13 +128,13 @@ class Lab:
         """
         recording = self.record(history)
         for where, at, files in self._images(recording):
-            what, restart = self._judged(files, recording.story, at)
+            what, restart = self.judged(files, recording.story, at)
             for complaint in what:
                 yield Complaint(history.name, where, complaint)
             if not again or what or restart is None:
                 continue
             for second, later, rest in self._images(restart, again):
-                for complaint in self._judged(rest, restart.story, later)[0]:
+                for complaint in self.judged(rest, restart.story, later)[0]:
                     yield Complaint(history.name, f"{where}, then {second}", complaint)
 
     def _images(
@@ -157,7 +155,7 @@ class Lab:
                     files = platter.after(loss, Random(f"{at} {seed}"))
                     yield f"after operation {at}, {loss} (seed {seed})", at, files
 
-    def _judged(
+    def judged(
         self, files: dict[str, bytes], story: Story, at: int
     ) -> tuple[list[str], Recording | None]:
         """What is wrong with the ledger when it is started on these files; the record of the start
@@ -182,11 +180,11 @@ class Lab:
             life = Life(disk, Story(story.before, is_older=story.is_older_at(at)), REAL)
             what.extend(complaints_about(life, story, at))
             if not what:
-                what.extend(self._goes_on(life))
+                what.extend(self.goes_on(life))
             life.die()
         return what, Recording(disk, life.story)
 
-    def _goes_on(self, life: Life) -> Iterator[str]:
+    def goes_on(self, life: Life) -> Iterator[str]:
         """Whatever is wrong with writing to a ledger that was found right."""
         try:
             life.append([SMALL])
@@ -197,106 +195,6 @@ class Lab:
         for ending in ("-wal", "-journal"):
             if life.path.with_name(life.path.name + ending).exists():
                 yield f"{ending} is left by a ledger that was closed"
-
-    # -- faults --
-
-    def faults(
-        self, history: History, every: int = 1, only: Collection[Call] = tuple(Call)
-    ) -> Iterator[Complaint]:
-        """Fail every `every`-th call of the history, of those kinds, in every way."""
-        calls = self.record(history).disk.calls
-        wanted = [at for at, call in enumerate(calls) if call in only]
-        for at in wanted[::every]:
-            for fault in FAULTS[calls[at]]:
-                for is_for_ever in (False, True):
-                    for is_killed in (False, True):
-                        plan = Plan(at, fault, is_for_ever)
-                        for what in self.failed(history, plan, is_killed=is_killed):
-                            ending = "killed" if is_killed else "closed"
-                            yield Complaint(history.name, f"{plan}, {ending}", what)
-
-    def failed(self, history: History, plan: Plan, *, is_killed: bool) -> Iterator[str]:
-        """Run into a fault, end, start while it lasts, start when it is over; then cut the power
-        at the fault and at the end.
-        """
-        base = history.base()
-        self.counts[f"fault: {plan.fault}{' for ever' if plan.is_for_ever else ''}"] += 1
-        with self.disk(base.files, plan) as disk:
-            life = Life(disk, base.story(), self.kind)
-            yield from self._runs_into(history, life)
-            with suppress(AlgoTraderError):
-                if not is_killed and life.ledger is not None:
-                    life.close()
-            life.die()
-            story, at = life.story, len(disk.ops)
-            if plan.is_for_ever:
-                yield from self._starts_in_trouble(Life(disk, Story(story.before)))
-            disk.heal()
-            life = Life(disk, Story(story.before, is_older=story.is_older_at(at)))
-            what = list(complaints_about(life, story, at))
-            yield from what
-            read_at = len(disk.ops)
-            if not what:
-                yield from self._goes_on(life)
-            life.die()
-        if what:
-            return
-        # What a fault left undecided is decided for good by the next commit, not by being read.
-        for recording, when, number in (
-            (Recording(disk, story), "at the fault", at),
-            (Recording(disk, story), "after the restart", read_at),
-            (Recording(disk, life.story), "at the end", len(disk.ops)),
-        ):
-            is_known = plan.fault is Fault.SYNC_DROPS and recording.story is story
-            yield from self._cut_later(recording, number, when, is_known=is_known)
-
-    def _runs_into(self, history: History, life: Life) -> Iterator[str]:
-        try:
-            history.live(life)
-        except AlgoTraderError as error:
-            self.counts[f"told: {type(error).__name__}"] += 1
-        except Exception as error:  # noqa: BLE001 - that is what is looked for.
-            yield f"a traceback: {type(error).__name__}: {error}"
-        else:
-            self.counts["told: nothing, the work is done"] += 1
-            return
-        if life.ledger is None or not life.ledger.is_poisoned:
-            return
-        try:
-            life.ledger.append(LATER)
-        except StorageError:
-            self.counts["refused after a fault"] += 1
-        else:
-            yield "it takes a fact after it has failed"
-
-    def _starts_in_trouble(self, life: Life) -> Iterator[str]:
-        """A start while the fault lasts works or is refused in our words."""
-        try:
-            life.start()
-        except AlgoTraderError:
-            self.counts["starts refused while a fault lasts"] += 1
-        except Exception as error:  # noqa: BLE001 - as above.
-            yield f"a traceback at the start: {type(error).__name__}: {error}"
-        life.die()
-
-    def _cut_later(
-        self, recording: Recording, at: int, when: str, *, is_known: bool
-    ) -> Iterator[str]:
-        """Cut the power when `at` operations were done. Damage that the start tells of is known
-        where the system forgot pages, and nothing was committed since.
-        """
-        platter = recording.disk.platter()
-        for op in recording.disk.ops[:at]:
-            platter.do(op)
-        for loss in Loss:
-            for seed in range(self.seeds if loss is Loss.TORN else 1):
-                self.counts["images"] += 1
-                files = platter.after(loss, Random(f"{at} {seed}"))
-                for what in self._judged(files, recording.story, at)[0]:
-                    if is_known and what.startswith(LedgerCorrupt.__name__):
-                        self.counts["forgotten pages: damage told at the start"] += 1
-                    else:
-                        yield f"{loss} (seed {seed}) {when}: {what}"
 
 
 def _digest(files: Mapping[str, bytes]) -> str:

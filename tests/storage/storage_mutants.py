@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from storage_disk import Call
+from storage_faults import FaultLab
 from storage_histories import HISTORIES
-from storage_lab import Complaint, Lab
+from storage_lab import Complaint
 from storage_life import Kind
 
 from algo_trader.core.events import Fact
@@ -103,7 +104,7 @@ MUTANTS = (
 def found_out(mutant: Mutant) -> Iterator[Complaint]:
     """What the tier says of a mutant; it is enough to ask for the first."""
     (history,) = (history for history in HISTORIES if history.name == mutant.history)
-    lab = Lab(mutant.kind, seeds=1)
+    lab = FaultLab(mutant.kind, seeds=1)
     if mutant.is_about_faults:
         yield from lab.faults(history, only=[Call.WRITE])
     else:

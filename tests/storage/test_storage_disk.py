@@ -90,14 +90,9 @@ def test_syncs_are_those_that_the_system_saw(name: str, tmp_path: Path) -> None:
         pytest.skip("strace is not installed")
     log = tmp_path / "calls"
     folders = (str(Path(__file__).parent), str(Path(recorded.__file__).parent))
-    calls = "trace=fsync,fdatasync,write"
-    child = subprocess.run(
-        ["strace", "-f", "-y", "-s", "64", "-e", calls, "-o", str(log)]
-        + [sys.executable, "-c", CHILD, *folders, name],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    trace = ("strace", "-f", "-y", "-s", "64", "-e", "trace=fsync,fdatasync,write", "-o", str(log))
+    command = [*trace, sys.executable, "-c", CHILD, *folders, name]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
     if "ptrace" in child.stderr:
         pytest.skip("strace may not trace here")
     assert child.returncode == 0, child.stderr

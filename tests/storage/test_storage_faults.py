@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 from recorded import WHEN
 from storage_disk import FAULTS, Call, Disk, Fault, Plan
+from storage_faults import FaultLab
 from storage_histories import HELD, HISTORIES, HOLDING, LATER, STEPS, History
-from storage_lab import Lab
 from storage_life import NAME, Life, Story, state_of
 from storage_vfs import missing
 
@@ -29,8 +29,8 @@ def test_some_calls_fail() -> None:
     Method: see storage_lab: fail, end in good order or by a kill, start while the fault lasts and
     after it, cut the power at three moments.
     """
-    lab = Lab(seeds=1)
-    assert list(lab.faults(NAMED["append"], 25, [Call.WRITE, Call.SYNC])) == []
+    lab = FaultLab(seeds=1)
+    assert list(lab.faults(NAMED["append"], 40, [Call.WRITE, Call.SYNC])) == []
     assert lab.counts["told: StorageError"]
 
 
@@ -38,14 +38,14 @@ def test_some_calls_fail() -> None:
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
 def test_every_change_fails(history: History) -> None:
     """Goal: the same for every call that changes the disk."""
-    assert list(Lab(seeds=1).faults(history, only=set(Call) - {Call.READ})) == []
+    assert list(FaultLab(seeds=1).faults(history, only=set(Call) - {Call.READ})) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
 def test_every_read_fails(history: History) -> None:
     """Goal: the same for every read, also one that brings too little."""
-    assert list(Lab(seeds=1).faults(history, only=[Call.READ])) == []
+    assert list(FaultLab(seeds=1).faults(history, only=[Call.READ])) == []
 
 
 class Heard:
@@ -79,11 +79,11 @@ def test_all_who_wait_are_told(fault: Fault, is_grouping: bool) -> None:
     """
     steps = STEPS[HELD : HELD + 4]
     failed = 0
-    with Lab().disk(HOLDING().files) as disk:
+    with FaultLab().disk(HOLDING().files) as disk:
         Heard(disk, steps, is_grouping=is_grouping)
         calls = disk.calls
     for at in [at for at, call in enumerate(calls) if fault in FAULTS[call]][::9]:
-        with Lab().disk(HOLDING().files, Plan(at, fault)) as disk:
+        with FaultLab().disk(HOLDING().files, Plan(at, fault)) as disk:
             heard = Heard(disk, steps, is_grouping=is_grouping)
             disk.heal()
             life = Life(disk, Story(HOLDING().state))
