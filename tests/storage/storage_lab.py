@@ -106,6 +106,8 @@ class Lab:
                 self.counts["lying disk: nothing lost"] += 1
             elif found in once:
                 self.counts["lying disk: an earlier state"] += 1
+            elif NAME not in files:  # Its very name is lost: a start makes a new one.
+                self.counts["lying disk: the file is gone"] += 1
             else:
                 yield Complaint(history.name, where, f"a lie is believed: {found}")
 
