@@ -50,10 +50,16 @@ def backup(source: Source, target: Path) -> Path:
 
 
 def partial_name(target: Path) -> Path:
-    """Where the snapshot for `target` goes first; a leftover there is removed."""
+    """Where the snapshot for `target` goes first; a leftover there is removed.
+
+    StorageError if it cannot be.
+    """
     partial = target.with_name(target.name + ".partial")
-    for ending in BESIDE:
-        partial.with_name(partial.name + ending).unlink(missing_ok=True)
+    try:
+        for ending in BESIDE:
+            partial.with_name(partial.name + ending).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{target}: what an earlier backup left stays: {error}") from error
     return partial
 
 
@@ -112,6 +118,7 @@ def restore(source: Path, path: Path) -> Path | None:
         os.replace(partial, arriving)
         _flush(path.parent)
         aside = _move_aside(path)
+        _flush(path.parent)  # No power cut may leave the old WAL beside the new file.
         os.replace(arriving, path)
         _flush(path.parent)
     except OSError as error:

@@ -24,6 +24,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from algo_trader.core.errors import ConfigError
@@ -157,6 +158,10 @@ def told(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise translate(error, path) from error
+    except DBAPIError as error:  # SQLAlchemy's wrapping of the same.
+        if not isinstance(error.orig, sqlite3.Error):
+            raise
+        raise translate(error.orig, path) from error
 
 
 def translate(error: sqlite3.Error, path: Path) -> Exception:

@@ -8,6 +8,7 @@ together.
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -72,7 +73,8 @@ _STAMP = (
 )
 
 
-def statements() -> list[str]:
+@cache
+def statements() -> tuple[str, ...]:
     """Every CREATE of the shape, in the order in which they can run."""
     dialect = sqlite.dialect()
     lines: list[str] = []
@@ -80,7 +82,7 @@ def statements() -> list[str]:
         lines.append(str(CreateTable(table).compile(dialect=dialect)).strip())
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         lines.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in indexes)
-    return [*lines, *TRIGGERS]
+    return (*lines, *TRIGGERS)
 
 
 def create(connection: sqlite3.Connection, application_id: int = LEDGER_ID) -> None:

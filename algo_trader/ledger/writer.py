@@ -93,6 +93,7 @@ class Writer:
             try:
                 ledger = self._opener()
             except BaseException as error:  # noqa: BLE001 - start() raises it.
+                self._end()  # Before anyone hears of it, so that a close that follows is nothing.
                 self._opened.set_exception(error)
                 return
             self._opened.set_result(None)

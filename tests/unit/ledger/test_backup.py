@@ -99,6 +99,15 @@ def test_backup_into_nowhere(path: Path, tmp_path: Path) -> None:
         ledger.append(STEPS[100])  # The ledger itself is none the worse.
 
 
+def test_leftover_that_stays(path: Path, tmp_path: Path) -> None:
+    """Goal: what cannot be removed is a storage error that names the target. Method: a folder."""
+    (tmp_path / "copy.db.partial").mkdir()
+    with Ledger.open(path) as ledger:
+        with pytest.raises(StorageError, match=r"copy\.db: what an earlier backup left stays"):
+            backup(ledger, tmp_path / "copy.db")
+        ledger.append(STEPS[100])
+
+
 def test_restore_refuses_a_ledger_in_use(path: Path, tmp_path: Path) -> None:
     """Goal: nothing is moved under a running daemon."""
     copy = tmp_path / "copy.db"

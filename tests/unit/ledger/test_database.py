@@ -12,7 +12,7 @@ import pytest
 
 from algo_trader.core.errors import ConfigError
 from algo_trader.ledger import shape
-from algo_trader.ledger.database import connect, read_only
+from algo_trader.ledger.database import connect, read_only, told
 from algo_trader.ledger.errors import LedgerCorrupt, LedgerLocked, LedgerRefused, StorageError
 from algo_trader.ledger.ledger import Ledger
 
@@ -189,3 +189,17 @@ def test_refusals_are_the_operators_business() -> None:
     """Goal: the command line shows them as one message. Method: their base class."""
     assert issubclass(LedgerLocked, ConfigError)
     assert issubclass(LedgerRefused, ConfigError)
+
+
+def test_errors_are_told_in_our_words(path: Path) -> None:
+    """Goal: the driver's errors come as ours, also those that SQLAlchemy has wrapped."""
+    path.parent.mkdir(exist_ok=True)
+    database = connect(path, may_create=True)
+    try:
+        wrapped = pytest.raises(StorageError, match=r"trading\.db: SQLITE_ERROR: .*nonsense")
+        with wrapped, told(path), database.transaction() as connection:
+            connection.exec_driver_sql("nonsense")
+        with pytest.raises(StorageError, match=r"trading\.db: SQLITE_ERROR"), told(path):
+            database.driver.execute("nonsense")
+    finally:
+        database.close()
