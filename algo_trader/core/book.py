@@ -284,9 +284,11 @@ class Book:
         self._keep_active(holding)
 
     def _share(self, holding: Holding, order: Order, fact: ev.OrderFilled) -> None:
-        """What an exit fills is taken from the live ones it is paired with."""
+        """What an exit fills is taken from the live ones it is paired with, and from the one that is
+        to take its place.
+        """
         for other in (*holding.stops, *holding.targets):
-            if order.order_id == other.pair or (
+            if order.order_id in (other.pair, other.replaces) or (
                 order.pair == other.order_id and order.role is Role.STOP
             ):
                 share_fill(other, fact.qty)

@@ -246,8 +246,11 @@ def _is_widowed(order: Order, holding: Holding) -> bool:
 
 
 def _has_gap(order: Order) -> bool:
-    """Whether an execution was told of and one before it was not."""
-    return bool(order.fills) and order.qty_filled < max(end for _, end in order.fills)
+    """Whether an execution was told of and one before it was not. What the stop before it filled
+    is not told of under its name.
+    """
+    elsewhere = ZERO if order.replaces is None else order.pair_filled
+    return bool(order.fills) and order.qty_filled + elsewhere < max(e for _, e in order.fills)
 
 
 def uncovered(holding: Holding) -> Decimal:

@@ -32,6 +32,16 @@ class Fills:
         self._clock = clock
         self._known: dict[BrokerOrderId, list[Execution]] = {}
         self._gap_since: dict[BrokerOrderId, float] = {}
+        self._carried: dict[BrokerOrderId, Decimal] = {}
+
+    def carry(self, order: RestOrder, before: RestOrder) -> None:
+        """The filled quantity of an order may begin with what the one before it had filled, whose
+        place it took: those shares are told of under that one's name.
+        """
+        known = self._known.get(order.broker_id, ())
+        begins = min((each.cum_qty - each.qty for each in known), default=order.filled_qty)
+        if ZERO < before.filled_qty <= min(begins, order.filled_qty):
+            self._carried[order.broker_id] = before.filled_qty
 
     def hear(self, broker_id: BrokerOrderId, execution: Execution) -> None:
         """Keep an execution, unless any of its shares are counted already."""
@@ -47,7 +57,7 @@ class Fills:
         """Every execution that the order confirms, ascending, and those that follow them without a
         gap: the stream may be ahead of what REST says was filled.
         """
-        told, end = [], ZERO
+        told, end = [], self._carried.get(order.broker_id, ZERO)
         for each in self._known.get(order.broker_id, ()):
             follows = each.cum_qty - each.qty == end
             if follows:
@@ -58,7 +68,8 @@ class Fills:
 
     def is_whole(self, order: RestOrder) -> bool:
         """Whether every share that the order says was filled is told of."""
-        is_whole = sum((each.qty for each in self.told(order)), start=ZERO) >= order.filled_qty
+        carried = self._carried.get(order.broker_id, ZERO)
+        is_whole = sum((each.qty for each in self.told(order)), start=carried) >= order.filled_qty
         if is_whole:
             self._gap_since.pop(order.broker_id, None)
         else:

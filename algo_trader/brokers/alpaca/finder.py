@@ -218,6 +218,12 @@ class Finder:
                 self.fills.hear(broker_id, execution)
             patience_s = PATIENCE_S
         for order in lacking:
+            if order.replaces is not None and not self.fills.is_whole(order):
+                try:
+                    before = await self._by_id(order.replaces, Urgency.LOOKUP, deadline)
+                except BrokerError:
+                    continue  # Nothing may be made up that somebody else has filled.
+                self.fills.carry(order, before)
             if not self.fills.is_whole(order):
                 self.fills.make_up(order, self._clock.now(), patience_s)
 
