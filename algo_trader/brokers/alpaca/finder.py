@@ -15,7 +15,7 @@ from algo_trader.brokers.alpaca.fills import PATIENCE_S, UNANSWERED_PATIENCE_S, 
 from algo_trader.brokers.alpaca.listing import Listing
 from algo_trader.brokers.alpaca.mute import UntoldFills
 from algo_trader.brokers.alpaca.orders import RestOrder, read_order
-from algo_trader.brokers.alpaca.pairs import flat, is_made_up, target_of
+from algo_trader.brokers.alpaca.pairs import flat, is_made_up, stop_of, target_of
 from algo_trader.brokers.alpaca.wire import body_of
 from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
 from algo_trader.core.errors import BrokerError, Unanswered
@@ -122,7 +122,8 @@ class Finder:
             _, *legs = flat(body_of(value_in(answer, "GET /orders/ID")) or {})
             for leg in filter(None, map(read_order, legs)):
                 first = self.keep(leg)
-                while first.replaces is not None:  # It was moved: the first one had no name.
+                # It was moved: the first one had no name. It may stand in the target's place.
+                while first.replaces not in (None, target.broker_id):
                     first = await self.by_id(first.replaces, Urgency.LOOKUP, deadline)
                 if is_made_up(first.order_id):
                     self.know(order_id, first.broker_id)
@@ -206,9 +207,12 @@ class Finder:
         """
         if order.status is not BrokerStatus.REPLACED or order.replaced_by is None:
             return None
-        if order.replaced_by not in self._client_ids:
-            try:
+        stop_id = stop_of(order.order_id)
+        try:
+            if order.replaced_by not in self._client_ids:
                 await self.by_id(order.replaced_by, Urgency.LOOKUP, deadline)
-            except BrokerError:
-                return None
+            if stop_id is not None and is_made_up(self._client_ids[order.replaced_by]):
+                await self._find_leg(stop_id, deadline)  # Triggered, it stands in its target's place.
+        except BrokerError:
+            return None
         return self._client_ids[order.replaced_by]
