@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 Entry: TypeAlias = Mapping[str, Any]
 ZERO = Decimal(0)
 FINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
-STOPS = frozenset({"stop", "stop_limit"})
+COVERS = frozenset({"stop", "stop_limit", "market"})
 SENDS = frozenset({"POST", "PATCH"})
 ENDINGS = ("", "-wal")
 
@@ -83,8 +83,9 @@ class Placed:
 
     @property
     def protects(self) -> Decimal:
-        """The shares that it would sell, or buy back, as a stop; signed as the position is."""
-        if self.kind not in STOPS or self.is_entry or not self.is_open:
+        """The shares that it would sell or buy back as a stop, or at market once there is one;
+        signed as the position is."""
+        if self.kind not in COVERS or self.is_entry or not self.is_open:
             return ZERO
         left = self.qty - self.filled
         return left if self.side == "sell" else -left
@@ -235,9 +236,25 @@ class LedgerBook:
     orders: dict[str, Known] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
     by_broker_id: dict[str, str] = field(default_factory=dict)
+    """Our names by the exchange's; `name_of` knows orders without an acknowledgement too."""
     pnl: Decimal = ZERO
     complaint: str | None = None
     """What SQLite says of the file, if that is not ok, or what is odd about its rows."""
+
+    @property
+    def unanswered(self) -> set[str]:
+        """Orders that were sent, and of which nothing is known."""
+        return {
+            name
+            for name, known in self.orders.items()
+            if known.state == "submitted" and known.broker_id is None
+        }
+
+    def name_of(self, order_id: str, client_order_id: str) -> str | None:
+        """Our name of the exchange's order, if the ledger knows it."""
+        return self.by_broker_id.get(
+            order_id, client_order_id if client_order_id in self.intents else None
+        )
 
 
 def read_ledger(file: Path, scratch: Path) -> LedgerBook:

@@ -16,7 +16,7 @@ DAYS_MOST = 40
 """From here on there was no holiday for eight weeks."""
 OPENS = timedelta(hours=13, minutes=30)
 MINUTES = 390
-SYMBOLS = ("AA", "BB", "CC")
+SYMBOLS = ("AA", "BB", "CC", "DD", "EE")
 MISSING = 0.02
 """Chance that a symbol has no bar in a minute."""
 HEAD = "timestamp,symbol,open,high,low,close,volume\n"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from kill_books import ZERO, Bare, Execution, LedgerBook, MarketBook
+from kill_books import COVERS, ZERO, Bare, Execution, LedgerBook, MarketBook
 
 RUNNING_S, RESTARTED_S = 5.0, 30.0
 """How long shares may have no stop: of a running daemon's time, and after a start."""
@@ -70,16 +70,17 @@ def judge(
     *,
     known_until: float,
     is_quiet: bool,
+    is_settled: bool = False,
 ) -> list[str]:
     """The findings; `before` are the digests of the facts of the last image, and what the exchange
-    did before `known_until` is in the ledger by now.
+    did before `known_until` is in the ledger by now. With `is_settled` no question is open either.
     """
     return [
         *_file(ledger, before),
         *_asked(market, ledger),
         *_doubled(market),
         *_fills(market, ledger, known_until),
-        *_ends(market, ledger, known_until, is_quiet),
+        *_ends(market, ledger, known_until, is_quiet, is_settled),
         *_turned(market.executions),
         *_alarms(ledger),
         *(line for line, _ in uncovered(market, spans) if line),
@@ -140,7 +141,7 @@ def _fills(market: MarketBook, ledger: LedgerBook, known_until: float) -> Iterat
     here = Counter((fill.order_id, fill.cum_qty, fill.qty, fill.price) for fill in ledger.fills)
     there = Counter[tuple[str, Decimal, Decimal, Decimal]]()
     for each in market.executions:
-        name = ledger.by_broker_id.get(each.order_id)
+        name = ledger.name_of(each.order_id, each.client_order_id)
         if name is None:
             if each.at < known_until:
                 yield f"order unknown to the ledger: {each.client_order_id} was filled"
@@ -155,13 +156,12 @@ def _fills(market: MarketBook, ledger: LedgerBook, known_until: float) -> Iterat
 
 
 def _ends(
-    market: MarketBook, ledger: LedgerBook, known_until: float, is_quiet: bool
+    market: MarketBook, ledger: LedgerBook, known_until: float, is_quiet: bool, is_settled: bool
 ) -> Iterator[str]:
     """What the exchange has ended is ended alike; when all is quiet the rest is open in both."""
-    told = {known.broker_id for known in ledger.orders.values()}
     for order in market.orders.values():
-        name = ledger.by_broker_id.get(order.order_id)
-        if name is None or order.order_id not in told:
+        name = ledger.name_of(order.order_id, order.client_order_id)
+        if name is None:
             if order.since < known_until:
                 yield f"order unknown to the ledger: {order.client_order_id} {order.status}"
             continue
@@ -173,7 +173,10 @@ def _ends(
             yield f"end differs: {name} is {state}, {order.status} at the exchange"
     if is_quiet:
         for name, known in ledger.orders.items():
-            if known.broker_id not in market.orders and known.state not in NEVER_THERE:
+            is_open_question = name in ledger.unanswered and not is_settled
+            if not (
+                known.broker_id in market.orders or known.state in NEVER_THERE or is_open_question
+            ):
                 yield f"order unknown to the exchange: {name} is {known.state}"
 
 
@@ -214,10 +217,11 @@ def _ready_seconds(bare: Bare, spans: Sequence[Span]) -> float:
 
 def _too_long(bare: Bare, spans: Sequence[Span]) -> str:
     end = _ends_at(bare, spans)
-    if (seconds := _ready_seconds(bare, spans)) > RUNNING_S and not _has_alerted(bare, spans):
+    if (seconds := _ready_seconds(bare, spans)) > RESTARTED_S and not _has_alerted(bare, spans):
         return f"uncovered: {bare.symbol} for {seconds:.1f} s of running daemons"
     for span in spans:
-        bound = RUNNING_S if span.began_at <= bare.since else RESTARTED_S
+        was_ready = span.ready_at is not None and span.ready_at <= bare.since
+        bound = RUNNING_S if was_ready else RESTARTED_S
         if (ran := span.within(bare.since, end)) > bound and not span.has_alerted:
             return f"uncovered: {bare.symbol} for {ran:.1f} s of one daemon, {bound:g} at most"
     return ""
@@ -240,10 +244,10 @@ def quiet_findings(
     found = []
     held = {row["symbol"]: Decimal(row["qty"]) for row in positions}
     ours: dict[str, Decimal] = {}
-    cash, sides = initial, {each.order_id: each for each in market.executions}
-    names = {name: broker_id for broker_id, name in ledger.by_broker_id.items()}
+    cash = initial
+    sides = {ledger.name_of(each.order_id, each.client_order_id): each for each in market.executions}
     for fill in ledger.fills:
-        execution = sides.get(names.get(fill.order_id, ""))
+        execution = sides.get(fill.order_id)
         if execution is not None:
             shares = fill.qty if execution.shares > 0 else -fill.qty
             ours[execution.symbol] = ours.get(execution.symbol, ZERO) + shares
@@ -260,7 +264,7 @@ def quiet_findings(
         is_ours = row["id"] in ledger.by_broker_id
         if not is_ours:
             found.append(f"order unknown to the ledger: {row['client_order_id']} is open")
-        if row["type"] in ("stop", "stop_limit") and "-entry-" not in row["client_order_id"]:
+        if row["type"] in COVERS and "-entry-" not in row["client_order_id"]:
             left = Decimal(row["qty"]) - Decimal(row["filled_qty"])
             cover[row["symbol"]] = cover.get(row["symbol"], ZERO) + (
                 left if row["side"] == "sell" else -left

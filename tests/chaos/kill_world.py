@@ -34,10 +34,13 @@ CASH = Decimal(100_000)
 SPEED = 600
 POLL_S = 0.002
 PATIENCE_S = 30.0
+PROOF_S = 60.0
+"""A daemon asks for half a minute until it believes that an order was never there."""
+ANSWERS = ("abandoned", "order_accepted", "order_refused", "filled", "canceled", "replaced")
 QUIET_S = 0.4
 """Real seconds without a request or an update after which nothing is under way."""
 STRATEGY = f"{Path(__file__).with_name('kill_strategy.py')}:Restless"
-ROUGH = ("embedded.partial_fill_pct=40", "embedded.refuse_pct=10")
+ROUGH = ("embedded.refuse_pct=10",)
 SETTINGS = {
     "ALGO_WATCHLIST": ",".join(SYMBOLS),
     "ALGO_RISK__MAX_OPEN_POSITIONS": "20",
@@ -118,6 +121,7 @@ class World:
         self.market = MarketBook()
         self.lives: list[Life] = []
         self.digests: list[str] = []
+        self.unanswered: set[str] = set()
         self.comparisons = {"orders": 0, "executions": 0, "facts": 0, "quiet": 0}
         self._tail = Tail(place / "journal.jsonl")
         days = write_bars(place / "bars", seed, sessions + 1)
@@ -258,7 +262,18 @@ class World:
         except TooLate:
             return
 
-    def judged(self, *, is_quiet: bool = False) -> list[str]:
+    def wait_answered(self, life: Life) -> None:
+        """Wait until it knows what became of the orders that had no answer when it began."""
+
+        def is_known() -> bool:
+            life.look()
+            self.look()
+            told = {line.get("order_id") for line in life.log if line["event"] in ANSWERS}
+            return self.unanswered <= told or not life.is_alive
+
+        self.until(f"answers about {sorted(self.unanswered)}", is_known, PROOF_S)
+
+    def judged(self, *, is_quiet: bool = False, is_settled: bool = False) -> list[str]:
         """The findings about everything so far; no daemon runs."""
         self.look()
         book = read_ledger(self.ledger, self.place)
@@ -268,15 +283,16 @@ class World:
             known_until = time.time()
         spans = [life.span for life in self.lives]
         found = judge(
-            self.market, book, self.digests, spans, known_until=known_until, is_quiet=is_quiet
-        )
+            self.market, book, self.digests, spans, known_until=known_until, is_quiet=is_quiet,
+            is_settled=is_settled,
+        )  # fmt: skip
         if is_quiet:
             orders = self.ask("GET", "/v2/orders?status=open&limit=500&nested=true")
             positions = self.ask("GET", "/v2/positions")
             account = self.ask("GET", "/v2/account")
             found += quiet_findings(self.market, book, account, positions, orders, CASH)
             self.comparisons["quiet"] += 1
-        self.digests = book.digests
+        self.digests, self.unanswered = book.digests, book.unanswered
         self.comparisons |= {
             "orders": len(self.market.orders),
             "executions": len(self.market.executions),
