@@ -34,9 +34,9 @@ from kill_series import Series, Tally
 from kill_world import SPEED, World, may_trace
 
 MEMORY = Path("/dev/shm")
-PER_WORLD = 80
+PER_WORLD = 50
 """Cycles on one account; then another exchange and another ledger, so that both stay quick."""
-SESSIONS = 20
+SESSIONS = 16
 ROUGH_OF = 4
 """Every so many worlds has an exchange that refuses orders at random."""
 
@@ -68,7 +68,7 @@ class Campaign:
         self.worlds += 1
         for name in ("cycles", "kills", "alerts"):
             setattr(total, name, getattr(total, name) + found[name])
-        for name in ("kinds", "points", "missed", "compared"):
+        for name in ("kinds", "seconds", "points", "missed", "compared"):
             getattr(total, name).update(found[name])
         total.bare_s += found["bare_s"]
         total.findings += found["findings"]
@@ -102,6 +102,7 @@ class Campaign:
             "cycles_per_minute": round(total.cycles / self.seconds * 60, 1),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
             "cycles_by_kind": dict(sorted(total.kinds.items())),
+            "seconds_by_kind": dict(sorted(total.seconds.items())),
             "points_hit": dict(sorted(total.points.items())),
             "points_missed": dict(sorted(total.missed.items())),
             "points_never_hit": sorted(name for name in POINTS if not total.points[name]),
@@ -174,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tests.chaos.campaign", description=__doc__)
     parser.add_argument("--cycles", type=int, default=2000, help="lives that end")
     parser.add_argument("--seed", type=int, default=1, help="of the first world")
-    parser.add_argument("--side-by-side", type=int, default=3, help="worlds at a time")
+    parser.add_argument("--side-by-side", type=int, default=6, help="worlds at a time")
     parser.add_argument("--speed", type=int, default=SPEED, help="of the exchanges' time")
     parser.add_argument("--go-on", action="store_true", help="after a finding too")
     parser.add_argument("--json", type=Path, help="where the result is written")

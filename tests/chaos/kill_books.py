@@ -1,4 +1,4 @@
-"""Both books as the oracle reads them: the exchange's journal line by line, and a dead ledger's file.
+"""Both books as the oracle reads them: the exchange's journal by line, and a dead ledger's file.
 
 Shares no code with the program: what an order, an execution, a cover and a fact are is said here
 once more, from the journal's JSON and the ledger's columns alone. Times are real seconds.
@@ -111,7 +111,7 @@ class MarketBook:
         kind, at = entry["kind"], float(entry["real"])
         if kind == "update":
             self._update(entry["data"], at)
-        elif kind == "request" and entry["method"] != "GET":
+        elif kind == "request" and entry["method"] in SENDS:
             self.last_change = at
             self._request(entry, at)
         elif kind == "answer" and entry["status"] == 429 and entry["id"] in self._requests:
@@ -132,7 +132,7 @@ class MarketBook:
 
     def _request(self, entry: Entry, at: float) -> None:
         body = entry["body"]
-        if entry["method"] in SENDS and isinstance(body, dict) and "client_order_id" in body:
+        if isinstance(body, dict) and "client_order_id" in body:
             asked = Asked(at, entry["method"], body["client_order_id"])
             self.asked.append(asked)
             self._requests[entry["id"]] = asked

@@ -245,7 +245,9 @@ def quiet_findings(
     held = {row["symbol"]: Decimal(row["qty"]) for row in positions}
     ours: dict[str, Decimal] = {}
     cash = initial
-    sides = {ledger.name_of(each.order_id, each.client_order_id): each for each in market.executions}
+    sides = {
+        ledger.name_of(each.order_id, each.client_order_id): each for each in market.executions
+    }
     for fill in ledger.fills:
         execution = sides.get(fill.order_id)
         if execution is not None:

@@ -1,4 +1,4 @@
-"""Where a daemon is killed: points of the protocol that the exchange's journal shows, and other ways.
+"""Where a daemon is killed: points of the protocol that the exchange's journal shows, and others.
 
 A request is held at the exchange by a fault, before it is carried out (`hang`), after (`delay`) or
 in the middle of its answer (`drip`); the daemon is killed while it waits. What is told, an answer
@@ -46,7 +46,7 @@ class Point(NamedTuple):
         return bool(entry["data"]["event"] == word and f"-{role}" in order["client_order_id"])
 
 
-WAYS = {
+WAYS: dict[str, tuple[dict[str, Any], float]] = {
     "asked": ({"do": "hang", "for_s": HELD_S}, 0.005),
     "accepted": ({"do": "delay", "for_s": HELD_S}, 0.005),
     "half_answered": ({"do": "drip", "for_s": DRIP_S}, 0.5),
@@ -108,5 +108,5 @@ POINTS = {point.name: point for point in (*TRADING, *STARTING, *ROUGH)}
 CALLS = ("pwrite64", "fdatasync", "sendto", "write")
 """System calls at the n-th of which a traced daemon is killed."""
 CALL_MOST = {"pwrite64": 400, "fdatasync": 120, "sendto": 150, "write": 60}
-STORAGE = (("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("fdatasync", "EIO"), ("fdatasync", "ENOSPC"))
+STORAGE = tuple((call, error) for call in ("pwrite64", "fdatasync") for error in ("ENOSPC", "EIO"))
 """What fails, and how, in a daemon whose ledger's disk is no good."""

@@ -45,6 +45,8 @@ class Tally:
     cycles: int = 0
     kills: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)
+    """Real seconds, by kind."""
     points: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
     compared: Counter[str] = field(default_factory=Counter)
@@ -78,6 +80,7 @@ class Series:
     def cycle(self, kind: str, point: Point | None = None) -> None:
         """One life that dies of this kind."""
         self.tally.kinds[kind] += 1
+        began = time.monotonic()
         deaths: dict[str, Callable[[], str]] = {
             "point": lambda: self._at_point(point or self.chance.choice(self._points)),
             "start_point": lambda: self._at_point(point or self.chance.choice(STARTING)),
@@ -108,6 +111,7 @@ class Series:
             self._find(what, self.world.judged(is_quiet=is_quiet, is_settled=is_settled))
         if is_quiet:
             self.world.stand(False)
+        self.tally.seconds[kind] += round(time.monotonic() - began)
 
     # -- ways to die --
 

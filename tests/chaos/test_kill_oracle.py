@@ -1,4 +1,4 @@
-"""The oracle of the kills finds what it is for: doctored journals and ledgers, each finding once."""
+"""The oracle of the kills finds what it is for, in doctored journals and ledgers."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def update(at: float, event: str, name: str, status: str, **more: Any) -> dict[s
         "filled_qty": "10" if status == "filled" else "0", "status": status, "legs": None,
         "replaced_by": None,
     }  # fmt: skip
-    words = {key: more.pop(key) for key in ("qty", "price") if key in more}
-    data = {"event": event, "order": {**order, **more}, **words}
-    return {"kind": "update", "real": at, "data": data}
+    return {"kind": "update", "real": at, "data": {"event": event, "order": {**order, **more}}}
 
 
 def filled(at: float, name: str, price: str) -> dict[str, Any]:

@@ -212,7 +212,7 @@ class Finder:
             if order.replaced_by not in self._client_ids:
                 await self.by_id(order.replaced_by, Urgency.LOOKUP, deadline)
             if stop_id is not None and is_made_up(self._client_ids[order.replaced_by]):
-                await self._find_leg(stop_id, deadline)  # Triggered, it stands in its target's place.
+                await self._find_leg(stop_id, deadline)  # Triggered, in its target's place.
         except BrokerError:
             return None
         return self._client_ids[order.replaced_by]
