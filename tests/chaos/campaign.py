@@ -15,6 +15,7 @@ import math
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -43,6 +44,7 @@ ROUGH_OF = 4
 
 def one_world(root: Path, seed: int, cycles: int, speed: int) -> dict[str, Any]:
     """The series of one seed; its files are kept if anything was found."""
+    signal.signal(signal.SIGTERM, _end)  # What was started here is ended too.
     place = root / f"seed-{seed}"
     place.mkdir(parents=True)
     is_rough = seed % ROUGH_OF == ROUGH_OF - 1
@@ -51,6 +53,10 @@ def one_world(root: Path, seed: int, cycles: int, speed: int) -> dict[str, Any]:
     if not tally.findings:
         shutil.rmtree(place)
     return asdict(tally)
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 class Campaign:
