@@ -23,7 +23,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,8 @@ MEMORY = Path("/dev/shm")
 PER_WORLD = 50
 """Cycles on one account; then another exchange and another ledger, so that both stay quick."""
 SESSIONS = 16
-ROUGH_OF = 4
-"""Every so many worlds has an exchange that refuses orders at random."""
+MANNERS = ("plain", "refuses", "plain", "parts")
+"""What the exchanges do at random, world after world."""
 
 
 def one_world(root: Path, seed: int, cycles: int, speed: int) -> dict[str, Any]:
@@ -47,12 +46,13 @@ def one_world(root: Path, seed: int, cycles: int, speed: int) -> dict[str, Any]:
     signal.signal(signal.SIGTERM, _end)  # What was started here is ended too.
     place = root / f"seed-{seed}"
     place.mkdir(parents=True)
-    is_rough = seed % ROUGH_OF == ROUGH_OF - 1
-    with World(place, seed, sessions=SESSIONS, is_rough=is_rough, speed=speed) as world:
-        tally = Series(world, seed, is_rough=is_rough, may_trace=may_trace()).run(cycles)
+    manner = MANNERS[seed % len(MANNERS)]
+    with World(place, seed, sessions=SESSIONS, manner=manner, speed=speed) as world:
+        series = Series(world, seed, in_parts=manner == "parts", may_trace=may_trace())
+        tally = series.run(cycles)
     if not tally.findings:
         shutil.rmtree(place)
-    return asdict(tally)
+    return vars(tally)
 
 
 def _end(number: int, _: object) -> None:

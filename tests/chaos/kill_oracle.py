@@ -159,6 +159,9 @@ def _ends(
     market: MarketBook, ledger: LedgerBook, known_until: float, is_quiet: bool, is_settled: bool
 ) -> Iterator[str]:
     """What the exchange has ended is ended alike; when all is quiet the rest is open in both."""
+    own = Counter[str]()
+    for each in market.executions:
+        own[each.order_id] += int(abs(each.shares))
     for order in market.orders.values():
         name = ledger.name_of(order.order_id, order.client_order_id)
         if name is None:
@@ -167,7 +170,10 @@ def _ends(
             continue
         state = ledger.orders[name].state
         if order.ended_at is not None and order.ended_at < known_until:
-            if state not in STATES[order.status]:
+            states = STATES[order.status]
+            if order.status == "filled" and own[order.order_id] < order.qty:
+                states = {*states, "canceled"}  # It began with what the one before had filled.
+            if state not in states:
                 yield f"end differs: {name} is {state}, {order.status} at the exchange"
         elif order.is_open and state in ENDED:
             yield f"end differs: {name} is {state}, {order.status} at the exchange"

@@ -102,8 +102,8 @@ STARTING = (
     *_held("reconcile_replace", f"PATCH {ORDER}", "asked", "accepted", at_start=True),
     *_held("warm_up", "GET /v2/stocks/bars", "asked", "accepted", at_start=True),
 )
-ROUGH = (Point("part_told", told=("update", "partial_fill", "")),)
-POINTS = {point.name: point for point in (*TRADING, *STARTING, *ROUGH)}
+IN_PARTS = (Point("part_told", told=("update", "partial_fill", "")),)
+POINTS = {point.name: point for point in (*TRADING, *STARTING, *IN_PARTS)}
 
 CALLS = ("pwrite64", "fdatasync", "sendto", "write")
 """System calls at the n-th of which a traced daemon is killed."""

@@ -17,7 +17,7 @@ from random import Random
 from typing import Any
 
 from kill_oracle import uncovered
-from kill_points import CALL_MOST, CALLS, POINTS, ROUGH, STARTING, STORAGE, TRADING, Point
+from kill_points import CALL_MOST, CALLS, IN_PARTS, POINTS, STARTING, STORAGE, TRADING, Point
 from kill_world import Life, TooLate, World, traced
 
 MEETS_S = 4.0
@@ -58,12 +58,12 @@ class Tally:
 class Series:
     """The lives of one account, one after the other."""
 
-    def __init__(self, world: World, seed: int, *, is_rough: bool, may_trace: bool) -> None:
+    def __init__(self, world: World, seed: int, *, in_parts: bool, may_trace: bool) -> None:
         self.world = world
         self.chance = Random(f"series-{seed}")
         self.tally = Tally()
         self._seed = seed
-        self._points = (*TRADING, *ROUGH) if is_rough else TRADING
+        self._points = (*TRADING, *IN_PARTS) if in_parts else TRADING
         self._kinds = {k: n for k, n in KINDS.items() if may_trace or k not in TRACED}
 
     def run(self, most: int, is_enough: Callable[[], bool] = lambda: False) -> Tally:

@@ -40,7 +40,12 @@ ANSWERS = ("abandoned", "order_accepted", "order_refused", "filled", "canceled",
 QUIET_S = 0.4
 """Real seconds without a request or an update after which nothing is under way."""
 STRATEGY = f"{Path(__file__).with_name('kill_strategy.py')}:Restless"
-ROUGH = ("embedded.refuse_pct=10",)
+MANNERS = {
+    "plain": (),
+    "refuses": ("embedded.refuse_pct=10",),
+    "parts": ("embedded.partial_fill_pct=40",),
+}
+"""What an exchange does at random, by its seed."""
 SETTINGS = {
     "ALGO_WATCHLIST": ",".join(SYMBOLS),
     "ALGO_RISK__MAX_OPEN_POSITIONS": "20",
@@ -112,7 +117,7 @@ class World:
     """An account at an exchange, its data directory, and the lives that traded it."""
 
     def __init__(
-        self, place: Path, seed: int, *, sessions: int = 3, is_rough: bool = False,
+        self, place: Path, seed: int, *, sessions: int = 3, manner: str = "plain",
         speed: int = SPEED,
     ) -> None:  # fmt: skip
         self.place = place
@@ -125,21 +130,22 @@ class World:
         self.comparisons = {"orders": 0, "executions": 0, "facts": 0, "quiet": 0}
         self._tail = Tail(place / "journal.jsonl")
         days = write_bars(place / "bars", seed, sessions + 1)
-        self._exchange = self._serve(days[1].isoformat(), seed, is_rough, speed)
+        self._exchange = self._serve(days[1].isoformat(), seed, manner, speed)
         self._url = self._wait_for_exchange()
 
     # -- the exchange --
 
     def _serve(
-        self, first: str, seed: int, is_rough: bool, speed: int
+        self, first: str, seed: int, manner: str, speed: int
     ) -> subprocess.Popen[bytes]:
-        rough = [word for each in (*ROUGH, f"embedded.seed={seed}") for word in ("--set", each)]
+        settings = (*MANNERS[manner], f"embedded.seed={seed}")
+        words = [word for each in settings for word in ("--set", each)]
         command = [
             sys.executable, "-m", "algo_trader", "exchange", "serve",
             "--bars", str(self.place / "bars"), "--from", first, "--speed", str(speed),
             "--rate", "0", "--cash", str(CASH), "--account", ACCOUNT, "--wait-for-clients",
             "--journal", str(self.place / "journal.jsonl"),
-            "--env-file", str(self.place / "exchange.env"), *(rough if is_rough else ()),
+            "--env-file", str(self.place / "exchange.env"), *words,
         ]  # fmt: skip
         with (self.place / "exchange.log").open("wb") as log:
             return subprocess.Popen(

@@ -34,7 +34,7 @@ def series(place: Path) -> Iterator[Callable[[int], Series]]:
     def make(seed: int) -> Series:
         world = World(place, seed)
         worlds.append(world)
-        return Series(world, seed, is_rough=False, may_trace=TRACED)
+        return Series(world, seed, in_parts=False, may_trace=TRACED)
 
     yield make
     for world in worlds:
