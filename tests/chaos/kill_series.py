@@ -25,6 +25,7 @@ MEETS_S = 4.0
 STOOD_S = (0.3, 3.0)
 LONG_S = 15.0
 STORM = 10
+"""Starts that are killed one after the other."""
 UNANSWERED_MOST = 2
 """So many symbols may stand still until a life is long enough to prove that an order is absent."""
 STORAGE_FAILED = 75
@@ -58,8 +59,11 @@ class Tally:
 class Series:
     """The lives of one account, one after the other."""
 
-    def __init__(self, world: World, seed: int, *, in_parts: bool, may_trace: bool) -> None:
+    def __init__(
+        self, world: World, seed: int, *, in_parts: bool, may_trace: bool, storm: int = STORM
+    ) -> None:
         self.world = world
+        self._storm = storm
         self.chance = Random(f"series-{seed}")
         self.tally = Tally()
         self._seed = seed
@@ -223,7 +227,7 @@ class Series:
         return "stood"
 
     def _in_storm(self) -> str:
-        for _ in range(STORM - 1):
+        for _ in range(self._storm - 1):
             life = self.world.start()
             time.sleep(self.chance.uniform(0.2, 1.3))
             self._kill(life)

@@ -19,8 +19,8 @@ from kill_world import World, may_trace
 from living import NOBODY, is_root
 
 FIXED = (
-    "entry_accepted", "stop_asked", "pair_half_answered", "replace_accepted", "cancel_accepted",
-    "exit_asked", "entry_fill_told", "reconcile_orders_asked",
+    "entry_accepted", "stop_asked", "pair_half_answered", "replace_accepted", "entry_fill_told",
+    "reconcile_orders_asked",
 )  # fmt: skip
 TRACED = may_trace()
 traceable = pytest.mark.skipif(not TRACED, reason="strace is missing, or may not trace")
@@ -32,9 +32,9 @@ def series(place: Path) -> Iterator[Callable[[int], Series]]:
     worlds = []
 
     def make(seed: int) -> Series:
-        world = World(place, seed)
+        world = World(place, seed, sessions=1)
         worlds.append(world)
-        return Series(world, seed, in_parts=False, may_trace=TRACED)
+        return Series(world, seed, in_parts=False, may_trace=TRACED, storm=3)
 
     yield make
     for world in worlds:
@@ -62,14 +62,14 @@ def test_killed_at_points_of_the_protocol(series: Callable[[int], Series]) -> No
 
 
 def test_stood_stormed_and_beside_a_second_one(series: Callable[[int], Series]) -> None:
-    """Goal: SIGSTOP and SIGCONT, ten starts killed one after the other, a second daemon (exit 4)
+    """Goal: SIGSTOP and SIGCONT, three starts killed one after the other, a second daemon (exit 4)
     and a clock that jumps are survived as any other death.
     """
     lives = series(2)
     for kind in ("stood", "second", "clock", "storm", "quiet"):
         lives.cycle(kind)
         assert lives.tally.findings == []
-    assert lives.tally.kills >= 13
+    assert lives.tally.kills >= 6
 
 
 @traceable
@@ -78,7 +78,7 @@ def test_killed_at_system_calls_and_on_a_bad_disk(series: Callable[[int], Series
     (exit 75), what was sent is on record and goes on from there.
     """
     lives = series(3)
-    for kind in ("syscall", "storage", "syscall", "storage", "quiet"):
+    for kind in ("syscall", "storage", "syscall", "quiet"):
         lives.cycle(kind)
         assert lives.tally.findings == []
 
