@@ -21,7 +21,9 @@ from kill_points import CALL_MOST, CALLS, IN_PARTS, POINTS, STARTING, STORAGE, T
 from kill_world import Life, TooLate, World, traced
 
 MEETS_S = 4.0
-"""Real seconds within which a point is met, or the life ends anywhere."""
+"""Real seconds of trading within which a point is met, or the life ends anywhere."""
+BEGINS_S = 40.0
+"""The same for what is met while a daemon begins, on a machine that has much to do."""
 STOOD_S = (0.3, 3.0)
 LONG_S = 15.0
 STORM = 10
@@ -152,7 +154,8 @@ class Series:
             return "past" if is_past or not life.is_alive else ""
 
         try:
-            return bool(self.world.until(point.name, answer, MEETS_S) == "met")
+            patience_s = BEGINS_S if point.at_start else MEETS_S
+            return bool(self.world.until(point.name, answer, patience_s) == "met")
         except TooLate:
             return False
 
@@ -176,9 +179,13 @@ class Series:
         return name
 
     def _ends_by_itself(self, life: Life, name: str) -> bool:
-        try:
-            self.world.until(name, lambda: not life.is_alive, MEETS_S)
-        except TooLate:
+        def answer() -> str:
+            life.look()
+            ready_at = life.span.ready_at
+            is_past = ready_at is not None and time.time() > ready_at + MEETS_S
+            return "ended" if not life.is_alive else "past" if is_past else ""
+
+        if self.world.until(name, answer, BEGINS_S) == "past":
             self.tally.missed[name.rpartition("_")[0]] += 1
             self._kill(life)
             return False

@@ -33,7 +33,7 @@ ACCOUNT = "PA0KILL"
 CASH = Decimal(100_000)
 SPEED = 600
 POLL_S = 0.002
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 PROOF_S = 60.0
 """A daemon asks for half a minute until it believes that an order was never there."""
 ANSWERS = ("abandoned", "order_accepted", "order_refused", "filled", "canceled", "replaced")
@@ -131,7 +131,11 @@ class World:
         self._tail = Tail(place / "journal.jsonl")
         days = write_bars(place / "bars", seed, sessions + 1)
         self._exchange = self._serve(days[1].isoformat(), seed, manner, speed)
-        self._url = self._wait_for_exchange()
+        try:
+            self._url = self._wait_for_exchange()
+        except TooLate:
+            self.__exit__()
+            raise
 
     # -- the exchange --
 
