@@ -205,7 +205,7 @@ class Series:
         if kind != "stopped":
             self._kill(life)
         elif (code := world.stopped(life)) != 0:
-            self._find(kind, [f"exit: {code} after SIGTERM"])
+            self._find(kind, [f"exit: {code} after SIGTERM: {life.said()[-300:]}"])
         return kind
 
     def _of_storage(self) -> str:

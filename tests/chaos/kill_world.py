@@ -31,7 +31,7 @@ from kill_oracle import Span, judge, quiet_findings
 
 ACCOUNT = "PA0KILL"
 CASH = Decimal(100_000)
-SPEED = 600
+SPEED = 300
 POLL_S = 0.002
 PATIENCE_S = 60.0
 PROOF_S = 60.0
