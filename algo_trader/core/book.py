@@ -264,7 +264,7 @@ class Book:
             return
         holding = self.holdings[(order.strategy, order.request.symbol)]
         self._order_moved(fact)
-        if order.pair is not None:
+        if order.pair is not None or order.role is Role.STOP:
             self._share(holding, order, fact)
         buys = order.request.action is Action.BUY
         value = fact.qty * fact.price
@@ -284,8 +284,8 @@ class Book:
         self._keep_active(holding)
 
     def _share(self, holding: Holding, order: Order, fact: ev.OrderFilled) -> None:
-        """What an exit fills is taken from the live ones it is paired with, and from the one that is
-        to take its place.
+        """What an exit fills is taken from the live ones it is paired with, and from one that is to
+        take its place.
         """
         for other in (*holding.stops, *holding.targets):
             if order.order_id in (other.pair, other.replaces) or (

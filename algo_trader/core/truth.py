@@ -3,7 +3,8 @@
 The one rule for every way on which it comes: the answer to a command, a look-up, a comparison.
 Executions come first and are never left out, whatever ended the order. A rejection with executions
 is none: the broker had the order, and what was not filled is gone as if canceled. One that was
-filled wholly needs no other end.
+filled wholly needs no other end; one that is called filled with fewer shares than were ordered has
+had the rest filled by the order in whose place it stands.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def _end(truth: BrokerOrder, now: Instant) -> Sequence[ev.Report]:
     if sum((done.qty for done in truth.executions), start=ZERO) >= truth.qty > ZERO:
         return ()
     match truth.status:
-        case BrokerStatus.CANCELED | BrokerStatus.REJECTED:
+        case BrokerStatus.FILLED if not truth.executions:
+            return ()  # An answer may be behind itself.
+        case BrokerStatus.CANCELED | BrokerStatus.REJECTED | BrokerStatus.FILLED:
             return (ev.OrderCanceled(at=now, order_id=order_id),)
         case BrokerStatus.EXPIRED:
             return (ev.OrderExpired(at=now, order_id=order_id),)

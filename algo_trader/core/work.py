@@ -271,7 +271,7 @@ def missing(book: Book, order: Order) -> Missing:
         return Missing.NOTHING  # They were sent as one: what is found of the other decides.
     if order.role is Role.TARGET and other is None:
         return Missing.GIVE_UP
-    if order.cancel_reason is not None or not _is_still_wanted(book, order, holding):
+    if order.cancel_reason not in (None, EXIT) or not _is_still_wanted(book, order, holding):
         return Missing.GIVE_UP
     return Missing.SEND_AGAIN
 
@@ -290,8 +290,12 @@ def may_repeat(book: Book, order: Order) -> bool:
 
 
 def _is_still_wanted(book: Book, order: Order, holding: Holding) -> bool:
-    """Whether a reducing order is what would be placed now; an entry never is, it is too late."""
-    if order.role is Role.ENTRY or order.qty_open != holding.qty:
+    """Whether a reducing order covers what is held; an entry never does, it is too late.
+
+    A stop counts at any price, and before an exit too: to have it, under its id, and then to move
+    or cancel it is certain long before it can be proven absent, and the shares are covered by it.
+    """
+    if order.role is Role.ENTRY or not holding.qty or order.qty_open != holding.qty:
         return False
     if order.role is Role.EXIT:
         return True
@@ -299,4 +303,4 @@ def _is_still_wanted(book: Book, order: Order, holding: Holding) -> bool:
         other = None if order.pair is None else book.orders.get(order.pair)
         is_stop_wanted = other is not None and _is_still_wanted(book, other, holding)
         return is_stop_wanted and order.request.limit_price == holding.target_price
-    return holding.exit_reason is None and order.request.stop_price == holding.stop_price
+    return order.role is Role.STOP

@@ -2,7 +2,8 @@
 
 They come by three ways: the trade stream, FILL activities, and the order's own filled quantity and
 average price, which is the authority of how much. What the first two do not tell, though the order
-says it was filled, is made up after a while from the average: one execution for each gap.
+says it was filled, is made up after a while from the average: one execution for each gap. An order
+that took another's place may begin with what that one had filled: those shares are not its own.
 """
 
 from __future__ import annotations
@@ -34,15 +35,6 @@ class Fills:
         self._gap_since: dict[BrokerOrderId, float] = {}
         self._carried: dict[BrokerOrderId, Decimal] = {}
 
-    def carry(self, order: RestOrder, before: RestOrder) -> None:
-        """The filled quantity of an order may begin with what the one before it had filled, whose
-        place it took: those shares are told of under that one's name.
-        """
-        known = self._known.get(order.broker_id, ())
-        begins = min((each.cum_qty - each.qty for each in known), default=order.filled_qty)
-        if ZERO < before.filled_qty <= min(begins, order.filled_qty):
-            self._carried[order.broker_id] = before.filled_qty
-
     def hear(self, broker_id: BrokerOrderId, execution: Execution) -> None:
         """Keep an execution, unless any of its shares are counted already."""
         known = self._known.setdefault(broker_id, [])
@@ -69,19 +61,34 @@ class Fills:
     def is_whole(self, order: RestOrder) -> bool:
         """Whether every share that the order says was filled is told of."""
         carried = self._carried.get(order.broker_id, ZERO)
-        is_whole = sum((each.qty for each in self.told(order)), start=carried) >= order.filled_qty
+        told = sum((each.qty for each in self.told(order)), start=carried)
+        is_whole = told >= order.filled_qty
         if is_whole:
             self._gap_since.pop(order.broker_id, None)
         else:
             self._gap_since.setdefault(order.broker_id, self._clock())
         return is_whole
 
+    def is_overdue(self, order: RestOrder, patience_s: float = PATIENCE_S) -> bool:
+        """Whether the order has gaps that are older than `patience_s`."""
+        since = self._gap_since.get(order.broker_id)
+        return since is not None and self._clock() - since >= patience_s
+
+    def carry(self, order: RestOrder, filled_before: Decimal) -> bool:
+        """Whether the order's first gap is what the order before it had filled."""
+        known = self._known.get(order.broker_id, ())
+        if not ZERO < filled_before <= order.filled_qty or any(
+            each.cum_qty - each.qty < filled_before for each in known
+        ):
+            return False
+        self._carried[order.broker_id] = filled_before
+        return True
+
     def make_up(
         self, order: RestOrder, now: Instant, patience_s: float = PATIENCE_S
     ) -> None:
         """Fill the order's gaps from its average price, if they are older than `patience_s`."""
-        since = self._gap_since.get(order.broker_id)
-        if since is None or self._clock() - since < patience_s:
+        if not self.is_overdue(order, patience_s) or order.broker_id in self._carried:
             return
         average = order.filled_avg_price
         told = self._within(order)

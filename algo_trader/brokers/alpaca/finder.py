@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from decimal import Decimal
 
 from algo_trader.brokers.alpaca.answers import Refusal, not_found_in, order_in, value_in
 from algo_trader.brokers.alpaca.budget import Urgency
@@ -15,11 +16,11 @@ from algo_trader.brokers.alpaca.fills import PATIENCE_S, UNANSWERED_PATIENCE_S, 
 from algo_trader.brokers.alpaca.listing import Listing
 from algo_trader.brokers.alpaca.mute import UntoldFills
 from algo_trader.brokers.alpaca.orders import RestOrder, read_order
-from algo_trader.brokers.alpaca.pairs import flat, is_made_up, target_of
+from algo_trader.brokers.alpaca.pairs import flat, is_made_up, stop_of, target_of
 from algo_trader.brokers.alpaca.wire import body_of
 from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
 from algo_trader.core.errors import BrokerError, Unanswered
-from algo_trader.core.types import BrokerOrderId, ClientOrderId
+from algo_trader.core.types import ZERO, BrokerOrderId, ClientOrderId
 
 QUESTION_S = 9.0
 MOST_EDITS = 20
@@ -218,14 +219,20 @@ class Finder:
                 self.fills.hear(broker_id, execution)
             patience_s = PATIENCE_S
         for order in lacking:
-            if order.replaces is not None and not self.fills.is_whole(order):
-                try:
-                    before = await self._by_id(order.replaces, Urgency.LOOKUP, deadline)
-                except BrokerError:
-                    continue  # Nothing may be made up that somebody else has filled.
-                self.fills.carry(order, before)
-            if not self.fills.is_whole(order):
-                self.fills.make_up(order, self._clock.now(), patience_s)
+            if not self.fills.is_whole(order) and self.fills.is_overdue(order, patience_s):
+                with suppress(BrokerError):
+                    before = await self._filled_before(order, deadline)
+                    if self.fills.carry(order, before):
+                        self.untold.hear(order.broker_id, before)
+                    else:
+                        self.fills.make_up(order, self._clock.now(), patience_s)
+
+    async def _filled_before(self, order: RestOrder, deadline: Deadline | None) -> Decimal:
+        """What the order in whose place this one stands had filled, unless that was a target."""
+        if order.replaces is None:
+            return ZERO
+        before = await self._by_id(order.replaces, Urgency.LOOKUP, deadline)
+        return before.filled_qty if stop_of(before.order_id) is None else ZERO
 
     def told(self, order: RestOrder) -> tuple[Execution, ...] | None:
         """All executions of the order, or None while one is missing."""
@@ -268,7 +275,9 @@ class Finder:
         is_replaced = order.status is BrokerStatus.REPLACED and order.replaced_by is not None
         if not is_replaced or order.replaced_by not in self._successors:
             return None  # What was edited goes on.
-        return self._client_ids.get(order.replaced_by)
+        name = self._client_ids.get(order.replaced_by)
+        is_leg = name is None or is_made_up(name)
+        return stop_of(order.order_id) or name if is_leg else name  # Triggered, in its place.
 
 
 def _is_next(name: ClientOrderId | None, before: ClientOrderId) -> bool:

@@ -52,7 +52,8 @@ def stop_of(target_id: str) -> ClientOrderId | None:
 def flat(row: Body, depth: int = 0) -> Iterator[Body]:
     """The order and its legs, each by itself; the leg of a target of ours under our name for it.
 
-    One that has taken the place of another leg has its own name or none.
+    One that has taken the place of another leg has its own name or none. A stop that is triggered
+    takes the place of its target.
     """
     yield row
     legs = row.get("legs")
@@ -62,7 +63,6 @@ def flat(row: Body, depth: int = 0) -> Iterator[Body]:
     for leg in legs:
         if not isinstance(leg, dict):
             continue
-        # One that is triggered is said to take the target's place.
         is_first = leg.get("replaces") in (None, "", row.get("id"))
         if name is not None and is_first and is_made_up(text_of(leg, "client_order_id") or ""):
             yield {**leg, "client_order_id": name}

@@ -37,6 +37,7 @@ from algo_trader.core.types import BrokerOrderId, ClientOrderId, Role
 from algo_trader.core.work import Missing, missing, remaining, unanswered, uncovered
 
 Facts = Sequence[ev.Fact]
+TARGET = ClientOrderId("target")
 
 
 def moving(key: ClientOrderId = MOVED, price: int = 10) -> list[ev.Fact]:
@@ -45,6 +46,23 @@ def moving(key: ClientOrderId = MOVED, price: int = 10) -> list[ev.Fact]:
     assert isinstance(found, ev.OrderIntended)
     found = replace(found, replaces=STOP)
     return [wanted_at(price), found, ev.OrderSubmitting(at=5, order_id=key)]
+
+
+def in_pair() -> list[ev.Fact]:
+    """A stop and a target that the broker has, each the other's pair."""
+    facts: list[ev.Fact] = []
+    for key, role, pair in ((TARGET, Role.TARGET, STOP), (STOP, Role.STOP, TARGET)):
+        found = intended(key, role, 10, Decimal(9))
+        assert isinstance(found, ev.OrderIntended)
+        facts += [replace(found, pair=pair), ev.OrderSubmitting(at=4, order_id=key), accepted(key)]
+    return facts
+
+
+def moved_in_pair() -> list[ev.Fact]:
+    """The stop of the pair is on its way to another price."""
+    wanted, found, sending = moving()
+    assert isinstance(found, ev.OrderIntended)
+    return [wanted, replace(found, pair=TARGET), sending]
 
 
 def accepted(key: ClientOrderId) -> ev.Fact:
@@ -133,20 +151,25 @@ ABSENT: dict[str, tuple[Facts, ClientOrderId, Missing]] = {
     "a stop at another price than is wanted": (
         [*HELD, *sent(STOP, Role.STOP), wanted_at(10)],
         STOP,
-        Missing.GIVE_UP,
+        Missing.SEND_AGAIN,
     ),
     "a stop of a position that is to go": (
         [*HELD, *sent(STOP, Role.STOP), leaving()],
         STOP,
-        Missing.GIVE_UP,
+        Missing.SEND_AGAIN,
     ),
     "a stop that was to be canceled": (
         [*HELD, *sent(STOP, Role.STOP), asked(STOP)],
         STOP,
-        Missing.GIVE_UP,
+        Missing.SEND_AGAIN,
     ),
     "a stop of no position": (
         [*COVERED, *moving(), fill(STOP, 10)],
+        MOVED,
+        Missing.GIVE_UP,
+    ),
+    "a stop whose target was filled": (
+        [*HELD, *in_pair(), *moved_in_pair(), fill(TARGET, 10)],
         MOVED,
         Missing.GIVE_UP,
     ),
@@ -173,8 +196,8 @@ ABSENT: dict[str, tuple[Facts, ClientOrderId, Missing]] = {
 
 @pytest.mark.parametrize(("facts", "key", "wanted"), ABSENT.values(), ids=list(ABSENT))
 def test_what_absence_means(facts: Facts, key: ClientOrderId, wanted: Missing) -> None:
-    """Goal: an entry is too late; what reduces leaves again while it is what would be placed now;
-    what the broker had cannot be absent.
+    """Goal: an entry is too late; what reduces leaves again while it covers what is held, if only
+    to be moved or canceled then; what the broker had cannot be absent.
     """
     book = book_of(facts)
     assert missing(book, book.order(key)) is wanted

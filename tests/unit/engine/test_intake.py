@@ -215,14 +215,19 @@ def test_an_absent_move_is_sent_again(held: Desk, is_old_live: bool, wanted: str
     assert absent(held, MOVED) == wanted
 
 
-def test_an_absent_stop_that_is_no_longer_wanted(pending: Desk) -> None:
-    """Goal: a decided exit does not wait for a stop that never was: the position is sold."""
+def test_an_absent_stop_of_a_position_that_is_to_go(pending: Desk) -> None:
+    """Goal: a decided exit does not wait for the proof that a stop never was: it is sent again
+    under its id, canceled, and the position is sold; meanwhile it is covered.
+    """
     pending.fill(ENTRY, 113)
     unknown(pending, STOP)
     pending.strategy.to_manage = lambda: Exit(ExitReason.MAX_RUN)
     (*_, step) = pending.pass_minute()
     assert said(step) == "ExitDecided CancelRequested cancel:stop-1"
-    assert absent(pending, STOP) == "Abandoned Intended Submitting submit:exit-1"
+    assert absent(pending, STOP) == "Submitting submit:stop-1"
+    assert truths(pending, truth(STOP)) == "Accepted CancelRequested cancel:stop-1"
+    gone = truth(STOP, BrokerStatus.CANCELED)
+    assert truths(pending, gone) == "Canceled Intended Submitting submit:exit-1"
 
 
 @pytest.mark.parametrize(

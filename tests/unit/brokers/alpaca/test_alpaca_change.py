@@ -24,6 +24,7 @@ from rest_kit import (
     rig,
 )
 
+from algo_trader.brokers.alpaca.pairs import flat
 from algo_trader.core.errors import Unanswered
 from algo_trader.core.events import (
     Cancel,
@@ -379,3 +380,36 @@ def test_a_pair_that_is_refused() -> None:
         reports = at.do(at.broker.execute(pair))
         assert [each.order_id for each in reports] == [pair.target.order_id, pair.stop.order_id]
         assert kinds(reports) == [OrderRefused, OrderRefused]
+
+
+def test_a_stop_that_was_triggered_while_nobody_was_there() -> None:
+    """Goal: a triggered stop stands in its target's place, under a made-up name; a broker that has
+    not sent the pair itself knows it as our stop, and as what replaced the target.
+    """
+    pair = the_pair()
+    leg = order_json(
+        pair.stop, "b-leg", client_order_id=MADE_UP, order_class="oco", replaces="b-parent"
+    )
+    target = order_json(
+        pair.target, "b-parent", order_class="oco", status="replaced", replaced_by="b-leg",
+        legs=[leg],
+    )  # fmt: skip
+    by_id = {"b-leg": Reply(200, leg), "b-parent": Reply(200, target)}
+    with rig() as at:
+        at.server.script(BY_CLIENT_ID, NO_ORDER, Reply(200, target))
+        for name, answer in by_id.items():
+            at.server.script(f"GET /v2/orders/{name}", answer)
+        stop = at.do(at.broker.order(pair.stop.order_id))
+        assert stop is not None
+        assert (stop.order_id, stop.broker_id) == (pair.stop.order_id, "b-leg")
+    with rig() as at:
+        at.server.script(BY_CLIENT_ID, Reply(200, target))
+        for name, answer in by_id.items():
+            at.server.script(f"GET /v2/orders/{name}", answer)
+        found = at.do(at.broker.order(pair.target.order_id))
+        assert found is not None
+        assert found.replaced_by == pair.stop.order_id
+    assert [row["client_order_id"] for row in flat(target)] == [
+        pair.target.order_id,
+        pair.stop.order_id,
+    ]

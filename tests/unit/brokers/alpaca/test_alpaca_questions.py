@@ -30,7 +30,8 @@ from algo_trader.brokers.alpaca.statuses import ENDED, OPEN
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
 from algo_trader.core.errors import Unanswered, Unavailable
-from algo_trader.core.events import Cancel, OrderCanceled
+from algo_trader.core.events import Cancel, OrderCanceled, OrderFilled
+from algo_trader.core.truth import reports_of
 from algo_trader.core.types import Action, BrokerOrderId, ClientOrderId, OrderType
 
 OF = request()
@@ -189,6 +190,38 @@ def test_a_gap_is_made_up_from_the_average(
         at.broker.hear(heard("10", "10", "1"))
         at.broker.hear(heard("7", "3", "1"))
         assert found(at) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted"),
+    [
+        ("4", [("6", "9.45", "10")]),
+        ("0", [("4", "9.50", "4"), ("6", "9.45", "10")]),
+    ],
+)
+def test_what_the_order_before_had_filled_is_not_its_own(
+    before: str, wanted: list[tuple[str, str, str]]
+) -> None:
+    """Goal: an order that took another's place may begin with the shares which that one had filled:
+    no execution is made up for those; where that one had filled none, one is.
+    """
+    with rig() as at:
+        body = order_json(
+            OF, status="filled", filled_qty="10", filled_avg_price="9.47", replaces="b-0"
+        )
+        old = order_json(
+            request("before"), "b-0", status="replaced", replaced_by="b-1", filled_qty=before
+        )
+        at.server.script(BY_CLIENT_ID, Reply(200, body))
+        at.server.script("GET /v2/orders/b-0", Reply(200, old))
+        at.server.script(FILLS, Reply(200, []))
+        at.broker.hear(heard("10", "6", "9.45"))
+        assert found(at).status is BrokerStatus.OPEN
+        at.extra_s += 2.5
+        one = found(at)
+        assert (one.status, spans(one)) == (BrokerStatus.FILLED, wanted)
+        reports = [type(each) for each in reports_of(one, 0)]
+        assert reports == [OrderFilled] * len(wanted) + [OrderCanceled] * (before != "0")
 
 
 def test_an_order_filled_without_a_price_waits() -> None:
