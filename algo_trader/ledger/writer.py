@@ -8,6 +8,10 @@ With `is_grouping`, appends that wait together are committed together and acknow
 If the group is refused, nothing of it was written, and they are appended one by one, so that only
 the one at fault fails.
 
+It also sees to the snapshots of the fold, where nobody waits for it: at the end of a life, and
+between jobs when very many facts have come since the last one. No fact hangs on a snapshot, so one
+that cannot be written is told of and not tried again.
+
 Tests and simulations call the Ledger directly instead.
 """
 
@@ -27,6 +31,13 @@ from algo_trader.ledger.errors import StorageError
 from algo_trader.ledger.ledger import Ledger
 
 Result = TypeVar("Result")
+
+KEPT_AT_END = 1_000
+"""At the end of a life a snapshot is written if a start would have to fold so many facts."""
+KEPT_BETWEEN = 50_000
+"""While it lives, if it would be so many: far more than a day of trading brings, so that it comes
+to this in fast replays only.
+"""
 
 
 class _Job(NamedTuple):
@@ -48,6 +59,7 @@ class Writer:
         self._is_grouping = is_grouping
         self._gate = threading.Lock()
         self._opened: Future[None] = Future()
+        self._keeps_folds = True
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self.ended = threading.Event()
 
@@ -98,6 +110,7 @@ class Writer:
             self._opened.set_result(None)
             try:
                 last = self._serve(ledger)
+                self._keep_fold(ledger, KEPT_AT_END)
             finally:
                 ledger.close()
         finally:
@@ -119,6 +132,17 @@ class Writer:
                 else:
                     _settle(job.future, lambda run=job.closure: run(ledger))  # type: ignore[misc]
                     job = None
+            if self._jobs.empty():
+                self._keep_fold(ledger, KEPT_BETWEEN)
+
+    def _keep_fold(self, ledger: Ledger, least: int) -> None:
+        """A snapshot, if it would stand for so many facts more than the last one."""
+        if self._keeps_folds and ledger.unkept >= least:
+            try:
+                ledger.keep_fold()
+            except Exception as error:  # noqa: BLE001 - told; a ledger that it ended says so itself.
+                self._keeps_folds = False
+                ledger.tell("snapshot_failed", level="error", error=error)
 
     def _gather(self, job: _Job, group: list[_Job]) -> _Job | None:
         """Put `job` and the appends that wait behind it into `group`; the job after them."""
