@@ -163,7 +163,7 @@ def wire_alpaca(
         broker_name="alpaca",
         broker=broker,
         market=market,
-        writer=Writer(lambda: Ledger.open(ledger_file)),
+        writer=Writer(lambda: Ledger.open(ledger_file, check=False, tell=log)),
         make_engine=make_engine,
         make_intake=lambda engine: Intake(engine, settings.reconcile.stop_pct),
         terms=PumpTerms(is_lockstep=False),
