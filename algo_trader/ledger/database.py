@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ CHECKED_BYTES = 64 * 2**20
 larger one only what is read is: a start must not last longer with every year of history. The whole
 of it is looked at by `verify` and with every backup.
 """
+STEP = 256
+"""Pages of a copy between which other work gets its turn: some 2 ms."""
 ARRIVING = ".arriving"
 """Ending of the copy that is about to take the file's place: while it is there, the file may lack
 its WAL or be missing altogether.
@@ -64,10 +66,21 @@ class Database:
         with self._connection.begin():
             yield self._connection
 
-    def snapshot(self, target: Path) -> None:
-        """Write a compact copy of the file; `target` must not exist."""
-        with told(target):
-            self.driver.execute("VACUUM INTO ?", (str(target),))
+    def snapshot(self, target: Path, between: Callable[[], None] | None = None) -> None:
+        """Write a copy of the file, page by page, so that it proves the pages of this one as well;
+        `target` must not exist. `between` is called after every STEP pages.
+        """
+        if target.exists():
+            raise StorageError(f"{target} is there already: a copy takes nothing's place")
+        progress = None if between is None else lambda *_: between()
+        copy = _raw(target, "rwc", BUSY_TIMEOUT_MS)
+        try:
+            with told(target):
+                copy.execute("PRAGMA synchronous = OFF")  # Whoever publishes it flushes it.
+                self.driver.backup(copy, pages=STEP, progress=progress)
+                copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # One file, without a WAL.
+        finally:
+            copy.close()
 
     def close(self) -> None:
         """Close the file; the WAL is folded into it."""

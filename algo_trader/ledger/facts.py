@@ -16,7 +16,7 @@ from algo_trader.core.types import Instant
 from algo_trader.ledger.codec import decode
 from algo_trader.ledger.database import Database
 from algo_trader.ledger.errors import LedgerCorrupt
-from algo_trader.ledger.fold_snapshot import OURS, Mark, SnapshotIgnored, find, make, write
+from algo_trader.ledger.fold_snapshot import Mark, SnapshotIgnored, find, make, write
 from algo_trader.ledger.fold_state import dump, load
 from algo_trader.ledger.projection import Projector
 from algo_trader.ledger.records import instant
@@ -96,10 +96,12 @@ class Facts(Store):
         It reads the facts since the last one, some 2 us each. Nothing but time hangs on it.
         """
         projector = self._folded()
-        if not (self.unkept and OURS):
+        if not self.unkept:
             return
         with self._guarded():
             snapshot = make(self._driver, projector, self._mark)
+        if snapshot is None:
+            return
         with self._writing() as driver:
             write(driver, snapshot, self._stamp())
         self._mark = Mark(snapshot.seq, snapshot.chain)

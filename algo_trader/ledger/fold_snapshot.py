@@ -104,8 +104,13 @@ def find(driver: sqlite3.Connection) -> tuple[Mark, Projector] | None:
     return Mark(snapshot.seq, snapshot.chain), _read(driver, snapshot)
 
 
-def make(driver: sqlite3.Connection, projector: Projector, mark: Mark) -> Snapshot:
-    """The snapshot of `projector`; `mark` is of the last one, the chain goes on from there."""
+def make(driver: sqlite3.Connection, projector: Projector, mark: Mark) -> Snapshot | None:
+    """The snapshot of `projector`; `mark` is of the last one, the chain goes on from there.
+
+    None if our rules are not known: it could not be told from another version's.
+    """
+    if not OURS:
+        return None
     seq, chain = projector.seq, mark.chain
     for kind, payload in driver.execute(_SELECT_FACTS, (mark.seq, seq)):
         chain = link(chain, kind, payload)
@@ -138,11 +143,6 @@ class Audit:
         if projector.seq == snapshot.seq:
             self._snapshot = None
             yield from self._differences(snapshot, projector)
-
-    def end(self) -> Iterator[str]:
-        """All facts were folded."""
-        if self._snapshot is not None:
-            yield f"fold_snapshot {self._snapshot.seq}: there are not so many facts"
 
     def _differences(self, snapshot: Snapshot, projector: Projector) -> Iterator[str]:
         if snapshot.chain != self._chain:

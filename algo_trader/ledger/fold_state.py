@@ -1,9 +1,9 @@
 """What a fold has come to, as text and back, exactly.
 
 Owns the stored form of a `Projector` and its `Book`: one JSON object, ASCII, every attribute by its
-name. Decimals keep all their digits, the zeros at the end included; dictionaries keep their order,
-sets are sorted. An order is written once, among the book's; whatever else holds it (a holding, a
-line) names it by its id, so that after reading it is one object again.
+name. Equal states have one text: numbers are canonical (core.types.text), dictionaries keep their
+order, sets are sorted. An order is written once, among the book's; whatever else holds it (a
+holding, a line) names it by its id, so that after reading it is one object again.
 
 The tables below name every attribute; a test holds them against the classes. What is not flat
 (orders, holdings, trades) is put together by hand in `dump` and `load`.
@@ -22,7 +22,15 @@ from algo_trader.core.events import OrderRequest
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order, OrderState
 from algo_trader.core.pnl import Trade
-from algo_trader.core.types import Action, ExitReason, OrderType, Role, Side, TimeInForce
+from algo_trader.core.types import (
+    Action,
+    ExitReason,
+    OrderType,
+    Role,
+    Side,
+    TimeInForce,
+    text,
+)
 from algo_trader.ledger.projection import Line, Projector
 
 
@@ -34,11 +42,11 @@ class _Form(NamedTuple):
 
 
 _PLAIN = _Form(lambda value: value, lambda said: said)
-_NUMBER = _Form(str, Decimal)
+_NUMBER = _Form(text, Decimal)
 _DATE = _Form(date.isoformat, date.fromisoformat)
 _WORDS = _Form(sorted, set)
 _SPANS = _Form(
-    lambda spans: [[str(begin), str(end)] for begin, end in spans],
+    lambda spans: [[text(begin), text(end)] for begin, end in spans],
     lambda said: [(Decimal(begin), Decimal(end)) for begin, end in said],
 )
 

@@ -151,7 +151,6 @@ def _facts(driver: sqlite3.Connection, all_made: _Made) -> Iterator[str]:
             all_made.settings.pop(made[0], None)
             if made[1] is not None:
                 all_made.settings[made[0]] = made
-    yield from audit.end()
 
 
 def _table(

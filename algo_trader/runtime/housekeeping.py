@@ -66,10 +66,14 @@ class Housekeeping:
             scheduler.shutdown(wait=False)
 
     async def back_up(self) -> None:
-        """A verified copy of the ledger; the oldest beyond BACKUPS_KEPT are deleted."""
-        folder = self._folder.backups
+        """A verified copy of the ledger; the oldest beyond BACKUPS_KEPT are deleted.
+
+        The snapshot of the fold is made anew first: the market is closed, and the copy proves it.
+        """
+        folder, writer = self._folder.backups, self._daemon.parts.writer
         target = folder / backup_name("trading", datetime.now(UTC))
-        await back_up(self._daemon.parts.writer, target)
+        await writer.keep_fold()
+        await back_up(writer, target)
         gone = await asyncio.to_thread(keep_last, folder, "trading", BACKUPS_KEPT)
         self._log("backed_up", file=str(target), deleted=len(gone))
 
