@@ -173,7 +173,7 @@ def test_a_large_file_is_checked_by_proofs_only(
     copy = tmp_path / "copy.db"
     with Ledger.open(path) as ledger:
         assert ledger.fold().session is not None
-        with pytest.raises(LedgerCorrupt, match="damaged|does not prove right"):
+        with pytest.raises(LedgerCorrupt, match=r"damaged|does not prove right"):
             backup(ledger, copy)
     assert not copy.exists()
     assert examine(path).differences
