@@ -156,12 +156,20 @@ def keep_last(folder: Path, stem: str, count: int) -> list[Path]:
     """Delete all but the latest `count` backups named by `backup_name`; those deleted."""
     if count < 1:
         raise ValueError("at least one backup is kept")
-    digits = "[0-9]"
-    named = sorted(folder.glob(f"{stem}-{digits * 8}T{digits * 6}Z.db"))
-    gone = named[:-count]
+    gone = _named(folder, stem)[:-count]
     for path in gone:
         path.unlink()
     return gone
+
+
+def newest(folder: Path, stem: str) -> str:
+    """The name of the latest backup named by `backup_name`, "" if there is none."""
+    return max((path.name for path in _named(folder, stem)), default="")
+
+
+def _named(folder: Path, stem: str) -> list[Path]:
+    digits = "[0-9]"
+    return sorted(folder.glob(f"{stem}-{digits * 8}T{digits * 6}Z.db"))
 
 
 def _move_aside(path: Path) -> Path | None:

@@ -92,7 +92,7 @@ class Writer:
 
     async def keep_fold(self) -> None:
         """Write a snapshot of the fold if anything is new; a failure is told of, not raised."""
-        await self.run(lambda ledger: self._keep_fold(ledger, 1))
+        await self.run(lambda ledger: self._keep_fold(ledger, 0))
 
     async def close(self) -> None:
         """Finish what waits, close the file, end the thread."""

@@ -17,6 +17,7 @@ from recorded import OPENS_AT, record
 
 from algo_trader.core.events import SettingChanged
 from algo_trader.ledger import shape
+from algo_trader.ledger.backup import restore
 from algo_trader.ledger.database import connect
 from algo_trader.ledger.errors import LedgerCorrupt, LedgerLocked, LedgerRefused
 from algo_trader.ledger.ledger import Ledger
@@ -131,6 +132,18 @@ def test_version_1_is_upgraded(version_1: Path) -> None:
             assert driver.execute(statement).rowcount
         with pytest.raises(sqlite3.IntegrityError, match="immutable"):
             driver.execute("DELETE FROM trade")
+
+
+def test_the_backup_of_an_upgrade_can_be_put_back(version_1: Path) -> None:
+    """Goal: the backup made before an upgrade is one that restore takes, and a start upgrades."""
+    before = rows(version_1)
+    copy = upgrade(version_1)
+    assert copy is not None
+    aside = restore(copy, version_1)
+    assert aside is not None
+    assert rows(version_1) == before == rows(aside)
+    assert upgrade(version_1) == copy
+    assert verify_file(version_1) == []
 
 
 def test_another_version_1_is_left_alone(version_1: Path) -> None:
