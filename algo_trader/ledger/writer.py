@@ -37,9 +37,9 @@ Result = TypeVar("Result")
 
 KEPT_AT_END = 1_000
 """At the end of a life a snapshot is written if a start would have to fold so many facts."""
-KEPT_BETWEEN = 50_000
-"""While it lives, if it would be so many: far more than a day of trading brings, since what comes
-next waits some 60 ms. It comes to this in fast replays.
+KEPT_BETWEEN = 20_000
+"""While it lives, if it would be so many: more than a day of trading brings, since what comes next
+waits some 30 ms. It comes to this in fast replays.
 """
 
 
