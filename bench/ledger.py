@@ -75,17 +75,18 @@ def _round_trip(number: int, at: int) -> Iterator[ev.Fact]:
         at=at, decision=decision, strategy="velez", symbol="SYN", side=Side.LONG, entry=price,
         stop=price - 1, expires_at=at + 2 * MINUTE, rule=None,
     )  # fmt: skip
-    yield from _order(decision, entry, Role.ENTRY, at, price, number)
+    yield from order_facts(decision, entry, Role.ENTRY, at, price, number)
     yield ev.OrderFilled(at=at + 60, order_id=entry, qty=QTY, price=price, cum_qty=QTY)
     yield ev.StopSet(at=at + 60, strategy="velez", symbol="SYN", price=price - 1)
-    yield from _order(decision, stop, Role.STOP, at + 60, price - 1, number)
-    yield ev.StopSet(at=at + 120, strategy="velez", symbol="SYN", price=price - Decimal("0.5"))
-    yield from _order(decision, moved, Role.STOP, at + 120, price - Decimal("0.5"), number, stop)
+    yield from order_facts(decision, stop, Role.STOP, at + 60, price - 1, number)
+    better = price - Decimal("0.5")
+    yield ev.StopSet(at=at + 120, strategy="velez", symbol="SYN", price=better)
+    yield from order_facts(decision, moved, Role.STOP, at + 120, better, number, stop)
     yield ev.OrderReplaced(at=at + 120, order_id=stop, replaced_by=moved)
     yield ev.OrderFilled(at=at + 180, order_id=moved, qty=QTY, price=price, cum_qty=QTY)
 
 
-def _order(
+def order_facts(
     decision: DecisionId,
     order_id: ClientOrderId,
     role: Role,
@@ -93,11 +94,13 @@ def _order(
     price: Decimal,
     number: int,
     replaces: ClientOrderId | None = None,
+    symbol: str = "SYN",
 ) -> Iterator[ev.Fact]:
+    """An order's way to the broker: intended, submitted, accepted."""
     is_entry = role is Role.ENTRY
     request = ev.OrderRequest(
         order_id,
-        "SYN",
+        symbol,
         Action.BUY if is_entry else Action.SELL,
         OrderType.STOP,
         TimeInForce.DAY if is_entry else TimeInForce.GTC,

@@ -23,7 +23,7 @@ from algo_trader.core.types import Instant, Symbol, iso, text, text_or_none
 from algo_trader.ledger import schema, shape
 from algo_trader.ledger.database import application_version, connect, translate
 from algo_trader.ledger.errors import LedgerCorrupt, StorageError
-from algo_trader.ledger.ledger import utc_now
+from algo_trader.ledger.facts import utc_now
 from algo_trader.ledger.migrate import upgrade
 
 CHECKED_WHOLE_BYTES = 16_000_000

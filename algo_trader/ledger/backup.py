@@ -1,9 +1,10 @@
 """Copies that can be trusted, and putting one back.
 
-Owns the files beside a ledger. A backup is written by SQLite itself (VACUUM INTO: one compact file
-without a WAL), flushed, opened again, proved, and only then given its name; a crash on the way
-leaves the last good backup and a `.partial` file that the next backup removes. Nothing here opens
-a live ledger by any other way than SQLite's.
+Owns the files beside a ledger. A backup is written by SQLite itself (its online backup: page by
+page, one file without a WAL), flushed, opened again, proved, and only then given its name; a crash
+on the way leaves the last good backup and a `.partial` file that the next backup removes. As the
+pages are those of the ledger, the proof finds damage to the ledger's own, indexes included. Nothing
+here opens a live ledger by any other way than SQLite's.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Source(Protocol):
     """What can be backed up: a Ledger or a Database."""
 
     def snapshot(self, target: Path) -> None:
-        """Write a compact copy; `target` must not exist."""
+        """Write a copy; `target` must not exist."""
         ...
 
 
@@ -162,12 +163,20 @@ def keep_last(folder: Path, stem: str, count: int) -> list[Path]:
     """Delete all but the latest `count` backups named by `backup_name`; those deleted."""
     if count < 1:
         raise ValueError("at least one backup is kept")
-    digits = "[0-9]"
-    named = sorted(folder.glob(f"{stem}-{digits * 8}T{digits * 6}Z.db"))
-    gone = named[:-count]
+    gone = _named(folder, stem)[:-count]
     for path in gone:
         path.unlink()
     return gone
+
+
+def newest(folder: Path, stem: str) -> str:
+    """The name of the latest backup named by `backup_name`, "" if there is none."""
+    return max((path.name for path in _named(folder, stem)), default="")
+
+
+def _named(folder: Path, stem: str) -> list[Path]:
+    digits = "[0-9]"
+    return sorted(folder.glob(f"{stem}-{digits * 8}T{digits * 6}Z.db"))
 
 
 def _move_aside(path: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""The ledger: append facts durably, read them back, fold them.
+"""The ledger: append facts durably, with the rows that follow from them.
 
 Owns the transaction: the facts of one append and every row that follows from them are committed
 together, or nothing is. When `append` has returned, a power cut cannot take the facts away.
@@ -6,9 +6,9 @@ together, or nothing is. When `append` has returned, a power cut cannot take the
 A fact that breaks a rule (the book's, or a key that must be unique) is refused: nothing is written,
 the ledger goes on. What the disk or the driver says ends it (see store).
 
-The ledger folds the facts into a book of its own (see projection). It is not handed the caller's
-order states: that would trust the caller for the rows which are to prove the caller right. The
-price is a second fold, a few microseconds a fact. After a refusal its book is thrown away and
+The ledger folds the facts into a book of its own (see projection, facts). It is not handed the
+caller's order states: that would trust the caller for the rows which are to prove the caller right.
+The price is a second fold, a few microseconds a fact. After a refusal its book is thrown away and
 folded anew from the file, for a book cannot take a fact back.
 
 All calls must come from the thread that opened the file; writer.py gives it one of its own.
@@ -17,30 +17,28 @@ All calls must come from the thread that opened the file; writer.py gives it one
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from operator import itemgetter
 from pathlib import Path
 
 from sqlalchemy import Delete, Insert, Update, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from algo_trader.core.book import Book
 from algo_trader.core.errors import ConfigError
 from algo_trader.core.events import Fact, SettingChanged
 from algo_trader.core.orders import LIVE
-from algo_trader.core.types import Instant, Symbol
+from algo_trader.core.types import Symbol
 from algo_trader.ledger import schema
-from algo_trader.ledger.codec import decode
 from algo_trader.ledger.database import BUSY_TIMEOUT_MS, Database, connect, read_only
 from algo_trader.ledger.errors import LedgerCorrupt
+from algo_trader.ledger.facts import Facts, Tell, unheard, utc_now
 from algo_trader.ledger.projection import (
     CHANGING_COLUMNS,
     EVENT_COLUMNS,
     ORDER_COLUMNS,
     SETTING_COLUMNS,
     TRADE_COLUMNS,
-    Projector,
     Row,
     Rows,
 )
@@ -48,22 +46,12 @@ from algo_trader.ledger.records import (
     NoteRecord,
     OrderRecord,
     TradeRecord,
-    instant,
     note_record,
     order_record,
     plain_note,
     trade_record,
 )
-from algo_trader.ledger.store import Store
 from algo_trader.ledger.verify import verify
-
-CHUNK = 5_000
-"""Facts read at a time."""
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 def _sql(statement: Insert | Update | Delete, columns: Sequence[str], *more: str) -> str:
@@ -91,17 +79,10 @@ _DELETE_SETTING = _sql(
 _INSERT_SETTING = _sql(insert(schema.settings_override), SETTING_COLUMNS)
 _INSERT_NOTE = _sql(insert(schema.trade_note), ("trade_id", "note", "created_at", "updated_at"))
 _SELECT_TRADE = "SELECT 1 FROM trade WHERE trade_id = ?"
-_SELECT_LAST_AT = "SELECT at FROM order_event ORDER BY seq DESC LIMIT 1"
-_SELECT_FACTS = "SELECT seq, kind, payload FROM order_event WHERE seq > ? ORDER BY seq LIMIT ?"
 
 
-class Ledger(Store):
+class Ledger(Facts):
     """One ledger file, open."""
-
-    def __init__(self, database: Database, clock: Callable[[], datetime] = utc_now) -> None:
-        super().__init__(database)
-        self._clock = clock
-        self._projector: Projector | None = None
 
     @classmethod
     def open(
@@ -109,14 +90,17 @@ class Ledger(Store):
         path: Path,
         clock: Callable[[], datetime] = utc_now,
         *,
+        check: bool = True,
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+        tell: Tell = unheard,
     ) -> Ledger:
-        """Open a ledger of this version, creating an empty one; migrate.upgrade comes first.
+        """Open a ledger of this version, creating an empty one; migrate.upgrade comes first, which
+        checks the file: `check` does it again.
 
         Raises LedgerLocked, LedgerRefused, LedgerCorrupt or StorageError.
         """
-        database = connect(path, may_create=True, busy_timeout_ms=busy_timeout_ms)
-        return cls(database, clock)
+        database = connect(path, may_create=True, check=check, busy_timeout_ms=busy_timeout_ms)
+        return cls(database, clock, tell)
 
     @classmethod
     def open_to_read(cls, path: Path) -> Ledger:
@@ -136,51 +120,13 @@ class Ledger(Store):
         self._check()
         if not facts:
             return
-        projector = self._projector or self._refold()
+        projector = self._folded()
         recorded_at = self._stamp()
         self._projector = None  # Until the rows are down: a book cannot take a fact back.
         for fact in facts:
             projector.fold(fact, recorded_at)
         self._write(projector.take())
         self._projector = projector
-
-    def facts(self, after: int = 0) -> Iterator[Fact]:
-        """The facts in order, from the one that follows number `after`."""
-        for _, fact, _ in self._numbered(after):
-            yield fact
-
-    def count(self) -> int:
-        """How many facts there are."""
-        with self._guarded():
-            row = self._driver.execute("SELECT coalesce(max(seq), 0) FROM order_event").fetchone()
-        return int(row[0])
-
-    def last_at(self) -> Instant | None:
-        """Market time of the last fact, None if there is none."""
-        with self._guarded():
-            row = self._driver.execute(_SELECT_LAST_AT).fetchone()
-        return None if row is None else instant(row[0])
-
-    def own_book(self) -> Book:
-        """The ledger's own fold of all facts, which append keeps up. Read it, on the ledger's
-        thread, and change nothing.
-        """
-        self._check()
-        self._projector = self._projector or self._refold()
-        return self._projector.book
-
-    def fold(self) -> Book:
-        """A new book of all facts, the caller's to keep."""
-        book = Book()
-        projector = Projector() if self._projector is None else None
-        for _, fact, payload in self._numbered(0):
-            book.apply(fact)
-            if projector is not None:
-                projector.fold(fact, "", payload)
-                projector.take()
-        if projector is not None:
-            self._projector = projector
-        return book
 
     def orders(
         self,
@@ -255,9 +201,6 @@ class Ledger(Store):
 
     # -- inside --
 
-    def _stamp(self) -> str:
-        return self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
     def _write(self, rows: Rows) -> None:
         with self._writing() as driver:
             _many(driver, _INSERT_EVENT, rows.events)
@@ -272,25 +215,6 @@ class Ledger(Store):
                 driver.execute(_DELETE_SETTING, row[:1])
                 if row[1] is not None:
                     driver.execute(_INSERT_SETTING, row)
-
-    def _numbered(self, after: int) -> Iterator[tuple[int, Fact, str]]:
-        while True:
-            with self._guarded():
-                rows = self._driver.execute(_SELECT_FACTS, (after, CHUNK)).fetchall()
-            for seq, kind, payload in rows:
-                after += 1
-                if seq != after:
-                    raise LedgerCorrupt(f"{self.path}: fact {after} is missing")
-                yield seq, decode(kind, payload), payload
-            if len(rows) < CHUNK:
-                return
-
-    def _refold(self) -> Projector:
-        projector = Projector()
-        for _, fact, payload in self._numbered(0):
-            projector.fold(fact, "", payload)
-            projector.take()
-        return projector
 
 
 def _many(driver: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:

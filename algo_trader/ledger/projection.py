@@ -79,7 +79,7 @@ EVENT_TYPES: dict[type, str] = {
 _iso = lru_cache(maxsize=256)(iso)
 
 
-class _Line:
+class Line:
     """An order, and what its row counts that the order itself does not keep."""
 
     __slots__ = ("order", "parent_id", "seq", "submits", "updated_at", "version")
@@ -120,7 +120,8 @@ class Rows(NamedTuple):
 
 
 class Projector:
-    """Folds facts and says what to write. `seq` is the number of facts folded so far.
+    """Folds facts and says what to write. `seq` is the number of facts folded so far, `entries`
+    are the latest decision and entry of each holding, `overrides` the settings in force.
 
     After an exception it is of no use: facts before the bad one are folded already.
     """
@@ -128,14 +129,14 @@ class Projector:
     def __init__(self) -> None:
         self.book = Book()
         self.seq = 0
-        self._session: str | None = None
-        self._lines: dict[ClientOrderId, _Line] = {}
-        self._entries: dict[tuple[str, Symbol], tuple[DecisionId, ClientOrderId]] = {}
+        self.session: str | None = None
+        self.lines: dict[ClientOrderId, Line] = {}
+        self.entries: dict[tuple[str, Symbol], tuple[DecisionId, ClientOrderId]] = {}
         self._events: list[Row] = []
-        self._new: dict[ClientOrderId, _Line] = {}
-        self._changed: dict[ClientOrderId, _Line] = {}
+        self._new: dict[ClientOrderId, Line] = {}
+        self._changed: dict[ClientOrderId, Line] = {}
         self._trades: list[Row] = []
-        self._overrides: dict[Cell, Cell] = {}
+        self.overrides: dict[Cell, Cell] = {}
         self._settings: list[Row] = []
 
     def fold(self, fact: ev.Fact, recorded_at: str, payload: str | None = None) -> None:
@@ -159,8 +160,8 @@ class Projector:
                     self._trades.append(self._trade(done, f"gone:{done.strategy}:{self.seq}"))
             elif isinstance(fact, ev.SessionOpened):
                 # The book has let go of orders that ended; their rows will not change again.
-                self._lines = {key: self._lines[key] for key in book.orders}
-                self._session = fact.session.isoformat()
+                self.lines = {key: self.lines[key] for key in book.orders}
+                self.session = fact.session.isoformat()
             elif isinstance(fact, ev.Discrepancy):
                 cells = self._discrepancy(fact)
             elif isinstance(fact, ev.Halted | ev.ExitDecided):
@@ -170,7 +171,7 @@ class Projector:
             elif isinstance(fact, ev.SettingChanged):
                 cells = self._setting_changed(fact, recorded_at)
         self._events.append(
-            (self.seq, _iso(fact.at), recorded_at, self._session, kind, payload, *cells)
+            (self.seq, _iso(fact.at), recorded_at, self.session, kind, payload, *cells)
         )
 
     def take(self) -> Rows:
@@ -194,12 +195,12 @@ class Projector:
         key = (fact.strategy, fact.request.symbol)
         parent_id: ClientOrderId | None = None
         if fact.role is Role.ENTRY:
-            self._entries[key] = (fact.decision, order_id)
+            self.entries[key] = (fact.decision, order_id)
         else:
-            decision, entry_id = self._entries.get(key, (None, None))
+            decision, entry_id = self.entries.get(key, (None, None))
             parent_id = entry_id if decision == fact.decision else None
-        line = _Line(self.book.order(order_id), self.seq, fact.at, parent_id)
-        self._lines[order_id] = self._new[order_id] = line
+        line = Line(self.book.order(order_id), self.seq, fact.at, parent_id)
+        self.lines[order_id] = self._new[order_id] = line
         state = OrderState.PENDING_SUBMIT
         return (order_id, "intended", None, state, None, None, None, None, None)
 
@@ -226,7 +227,7 @@ class Projector:
                 text(fact.price), broker_id, _plain(fact.execution_id) or None,
             )  # fmt: skip
         if isinstance(fact, ev.OrderSubmitting):
-            self._lines[fact.order_id].submits += 1
+            self.lines[fact.order_id].submits += 1
         word = EVENT_TYPES[type(fact)]
         return (
             fact.order_id, word, before, order.state, None, None, None, broker_id, _detail(fact),
@@ -239,13 +240,13 @@ class Projector:
         wanted = (order.pair, order.order_id)
         return [
             key
-            for key, line in self._lines.items()
+            for key, line in self.lines.items()
             if key == order.pair or (line.order.pair in wanted and key != order.order_id)
         ]
 
     def _touch(self, order_id: ClientOrderId, at: Instant) -> None:
         """The order's row changes."""
-        line = self._lines[order_id]
+        line = self.lines[order_id]
         line.version += 1
         line.updated_at = at
         self._changed[order_id] = line
@@ -260,9 +261,9 @@ class Projector:
 
     def _setting_changed(self, fact: ev.SettingChanged, recorded_at: str) -> Row:
         key, value = _plain(fact.key), _plain(fact.value)
-        before = self._overrides.pop(key, None)
+        before = self.overrides.pop(key, None)
         if value is not None:
-            self._overrides[key] = value
+            self.overrides[key] = value
         self._settings.append((key, value, recorded_at, before))
         return (*_NO_ORDER[:-1], f"{key} unset" if value is None else f"{key}={value}")
 

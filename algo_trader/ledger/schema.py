@@ -6,7 +6,8 @@ the very same rows. An order's `local_id` is our client_order_id; the broker's w
 as a generated alias. Money and quantities are canonical decimal TEXT (core.types.text), checked for
 that form, because text that is equal must be the number that is equal: fill keys are unique by it.
 No SQL of ours compares, sorts or sums them. `at` is market time and `recorded_at` the wall clock,
-both ISO-8601 in UTC with Z, which sort as they read.
+both ISO-8601 in UTC with Z, which sort as they read. `fold_snapshot` is no projection: it only
+saves a start some time (fold_snapshot.py) and may be emptied by anybody.
 """
 
 from __future__ import annotations
@@ -241,5 +242,19 @@ settings_override = Table(
     _text("value"),
     _text("updated_at"),
     _text("previous_value", nullable=True),
+    sqlite_strict=True,
+)
+
+fold_snapshot = Table(
+    "fold_snapshot",
+    metadata,
+    Column("seq", ForeignKey("order_event.seq", ondelete="RESTRICT"), primary_key=True),
+    _text("rules"),
+    _text("chain"),
+    Column(
+        "state", TEXT, CheckConstraint("state GLOB '{*}'", name="ck_state_object"), nullable=False
+    ),
+    _text("digest"),
+    _text("written_at"),
     sqlite_strict=True,
 )

@@ -19,9 +19,9 @@ LEDGER_ID = 0x414C474F
 """application_id of a ledger: the letters ALGO."""
 BACKTESTS_ID = 0x414C4742
 """application_id of backtests.db: the letters ALGB. Same tables, other file."""
-VERSION = 2
+VERSION = 3
 """user_version of the files this program writes."""
-REVISION = "0002"
+REVISION = "0003"
 """The Alembic revision that makes this shape."""
 
 

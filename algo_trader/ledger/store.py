@@ -9,7 +9,7 @@ raises at once and the process must end and read the file again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -41,13 +41,14 @@ class Store:
         """Whether a storage error has ended this ledger."""
         return self._poison is not None
 
-    def snapshot(self, target: Path) -> None:
-        """Write a compact copy of the file; `target` must not exist. See backup for a safe one.
+    def snapshot(self, target: Path, between: Callable[[], None] | None = None) -> None:
+        """Write a copy of the file; `target` must not exist. See backup for a safe one.
 
-        A failure is StorageError but no poison: it is the copy that could not be written.
+        Between its steps `between` is called, which may write: that is in the copy too. A failure
+        is StorageError but no poison: it is the copy that could not be written.
         """
         self._check()
-        self._database.snapshot(target)
+        self._database.snapshot(target, between)
 
     def close(self) -> None:
         """Close the file. Later calls raise."""

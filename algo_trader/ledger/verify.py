@@ -18,6 +18,7 @@ from algo_trader.ledger import shape
 from algo_trader.ledger.codec import decode, encode
 from algo_trader.ledger.database import application_version, read_only, told
 from algo_trader.ledger.errors import LedgerCorrupt
+from algo_trader.ledger.fold_snapshot import Audit
 from algo_trader.ledger.projection import (
     EVENT_COLUMNS,
     ORDER_COLUMNS,
@@ -126,6 +127,7 @@ class _Made(NamedTuple):
 def _facts(driver: sqlite3.Connection, all_made: _Made) -> Iterator[str]:
     """Fold all facts; fill in the rows they make, tell where the facts' own rows differ."""
     projector = Projector()
+    audit = Audit(driver)
     columns = ", ".join(EVENT_COLUMNS)
     for row in driver.execute(f"SELECT {columns} FROM order_event ORDER BY seq"):
         seq, _, recorded_at, _, kind, payload, *_ = row
@@ -137,6 +139,7 @@ def _facts(driver: sqlite3.Connection, all_made: _Made) -> Iterator[str]:
         except CoreError as error:
             raise CoreError(f"order_event {seq}: {error}") from error
         rows = projector.take()
+        yield from audit.take(projector, kind, payload)
         if payload != encode(fact):
             yield f"order_event {seq}: the payload is not in canonical form"
         yield from _cells("order_event", EVENT_COLUMNS, row, rows.events[0])

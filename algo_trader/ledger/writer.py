@@ -3,10 +3,15 @@
 Owns who may touch the connection: only this thread, which opens it, runs whole closures in the
 order they came and closes it. There is no way to await half a transaction, and an awaiting task
 that is cancelled takes nothing back: its closure runs to the end and the outcome is in the file.
+Copies of the file are made in steps, with other work between them: trading does not wait.
 
 With `is_grouping`, appends that wait together are committed together and acknowledged after it.
 If the group is refused, nothing of it was written, and they are appended one by one, so that only
 the one at fault fails.
+
+It also sees to the snapshots of the fold: when asked (after the close), at the end of a life, and
+between jobs when very many facts have come since the last one. No fact hangs on a snapshot, so one
+that cannot be written is told of and not tried again.
 
 Tests and simulations call the Ledger directly instead.
 """
@@ -17,8 +22,10 @@ import asyncio
 import decimal
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from algo_trader.core.errors import CoreError
@@ -28,13 +35,25 @@ from algo_trader.ledger.ledger import Ledger
 
 Result = TypeVar("Result")
 
+KEPT_AT_END = 1_000
+"""At the end of a life a snapshot is written if a start would have to fold so many facts."""
+KEPT_BETWEEN = 20_000
+"""While it lives, if it would be so many: more than a day of trading brings, since what comes next
+waits some 30 ms. It comes to this in fast replays.
+"""
+
 
 class _Job(NamedTuple):
-    """A closure, or the facts of an append; neither means the end."""
+    """A closure, the facts of an append, or where a copy goes; none of them means the end."""
 
     future: Future[Any]
     closure: Callable[[Ledger], Any] | None = None
     facts: Sequence[Fact] | None = None
+    copy: Path | None = None
+
+    @property
+    def is_end(self) -> bool:
+        return self.closure is None and self.facts is None and self.copy is None
 
 
 class Writer:
@@ -45,9 +64,11 @@ class Writer:
     ) -> None:
         self._opener = opener
         self._jobs: queue.Queue[_Job] = queue.Queue(capacity)
+        self._later: deque[_Job] = deque()
         self._is_grouping = is_grouping
         self._gate = threading.Lock()
         self._opened: Future[None] = Future()
+        self._keeps_folds = True
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self.ended = threading.Event()
 
@@ -64,6 +85,14 @@ class Writer:
         """The result of `closure(ledger)`, run on the thread. It may not hand out an iterator."""
         result: Result = await self._await(_Job(Future(), closure=closure))
         return result
+
+    async def copy(self, target: Path) -> None:
+        """Ledger.snapshot; what is asked for meanwhile is done between its steps."""
+        await self._await(_Job(Future(), copy=target))
+
+    async def keep_fold(self) -> None:
+        """Write a snapshot of the fold if anything is new; a failure is told of, not raised."""
+        await self.run(lambda ledger: self._keep_fold(ledger, 0))
 
     async def close(self) -> None:
         """Finish what waits, close the file, end the thread."""
@@ -99,6 +128,7 @@ class Writer:
             self._opened.set_result(None)
             try:
                 last = self._serve(ledger)
+                self._keep_fold(ledger, KEPT_AT_END)
             finally:
                 ledger.close()
         finally:
@@ -109,17 +139,47 @@ class Writer:
     def _serve(self, ledger: Ledger) -> Future[Any]:
         """Run jobs until the end is asked for; the future of who asked."""
         while True:
-            job: _Job | None = self._jobs.get()
+            job: _Job | None = self._later.popleft() if self._later else self._jobs.get()
             while job is not None:
-                group: list[_Job] = []
-                if job.facts is not None:
-                    job = self._gather(job, group)
-                    self._append(ledger, group)
-                elif job.closure is None:
+                if job.is_end:
                     return job.future
-                else:
-                    _settle(job.future, lambda run=job.closure: run(ledger))  # type: ignore[misc]
-                    job = None
+                job = self._do(ledger, job)
+            self._keep_fold(ledger, KEPT_BETWEEN)
+
+    def _do(self, ledger: Ledger, job: _Job) -> _Job | None:
+        """Do a job; the one after it, if that was taken from the queue already."""
+        copy, closure = job.copy, job.closure
+        if copy is not None:
+            _settle(job.future, lambda: ledger.snapshot(copy, lambda: self._between(ledger)))
+        elif closure is not None:
+            _settle(job.future, lambda: closure(ledger))
+        else:
+            group: list[_Job] = []
+            after = self._gather(job, group)
+            self._append(ledger, group)
+            return after
+        return None
+
+    def _between(self, ledger: Ledger) -> None:
+        """Between two steps of a copy: what waits, but for another copy and the end."""
+        while not self._jobs.empty():
+            job: _Job | None = self._jobs.get_nowait()
+            while job is not None:
+                if job.copy is not None or job.is_end:
+                    self._later.append(job)
+                    break
+                job = self._do(ledger, job)
+        if ledger.is_poisoned:
+            raise StorageError(f"{ledger.path} has ended: it is not copied")
+
+    def _keep_fold(self, ledger: Ledger, least: int) -> None:
+        """A snapshot, if it would stand for so many facts more than the last one."""
+        if self._keeps_folds and ledger.unkept >= least:
+            try:
+                ledger.keep_fold()
+            except Exception as error:  # noqa: BLE001 - told; a ledger that it ended says so itself.
+                self._keeps_folds = False
+                ledger.tell("snapshot_failed", level="error", error=error)
 
     def _gather(self, job: _Job, group: list[_Job]) -> _Job | None:
         """Put `job` and the appends that wait behind it into `group`; the job after them."""
@@ -157,7 +217,7 @@ class Writer:
             self.ended.set()
             while True:
                 try:
-                    job = self._jobs.get_nowait()
+                    job = self._later.popleft() if self._later else self._jobs.get_nowait()
                 except queue.Empty:
                     return
                 job.future.set_exception(StorageError("the ledger's writer has ended"))

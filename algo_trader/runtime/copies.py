@@ -15,7 +15,7 @@ async def back_up(writer: Writer, target: Path) -> Path:
     target.parent.mkdir(mode=0o700, exist_ok=True)
     partial = partial_name(target)
     try:
-        await writer.run(lambda ledger: ledger.snapshot(partial))
+        await writer.copy(partial)
         return await asyncio.to_thread(publish, partial, target)
     finally:
         for left in partial.parent.glob(partial.name + "*"):

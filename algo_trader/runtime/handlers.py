@@ -124,7 +124,7 @@ class _Asked:
         name = f"{SNAPSHOT_PREFIX}{os.getpid()}-{datetime.now(UTC).strftime('%H%M%S%f')}.db"
         target = self._folder.path / name
         try:
-            await self._daemon.parts.writer.run(lambda ledger: ledger.snapshot(target))
+            await self._daemon.parts.writer.copy(target)
         except StorageError:
             target.unlink(missing_ok=True)  # Cut short, it would only take room.
             raise

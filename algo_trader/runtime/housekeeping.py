@@ -1,7 +1,8 @@
 """What is done by the wall clock, beside trading: the daily backup, summary and table of sessions.
 
 Owns the schedule (APScheduler, in UTC). A job that fails is told and tried again the next day: it
-must not touch trading.
+must not touch trading. A daemon that never runs at the hour of the backup makes it soon after its
+start, when the last one is older than a day.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
 
 from algo_trader.core.types import text
-from algo_trader.ledger.backup import backup_name, keep_last
+from algo_trader.ledger.backup import backup_name, keep_last, newest
 from algo_trader.runtime import Log
 from algo_trader.runtime.copies import back_up
 from algo_trader.runtime.daemon import Daemon
@@ -25,6 +27,9 @@ from algo_trader.runtime.paths import AccountFolder
 BACKUPS_KEPT = 14
 DAILY_UTC = (22, 15)
 """Hour and minute: after the close of the exchange, summer and winter."""
+OVERDUE_AFTER = timedelta(days=1)
+OVERDUE_PAUSE = timedelta(minutes=2)
+"""How long after its start a daemon makes the backup that is overdue: trading comes first."""
 
 
 class Housekeeping:
@@ -52,6 +57,15 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Start the schedule and wait."""
+        scheduler = self.schedule(datetime.now(UTC))
+        scheduler.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            scheduler.shutdown(wait=False)
+
+    def schedule(self, now: datetime) -> AsyncIOScheduler:
+        """The jobs and when they run, from `now` on."""
         scheduler = AsyncIOScheduler(timezone=UTC)
         hour, minute = DAILY_UTC
         for number, job in enumerate((self.back_up, self.summarise, self.renew_sessions)):
@@ -59,17 +73,22 @@ class Housekeeping:
             scheduler.add_job(
                 self.guarded(job), trigger, id=job.__name__, coalesce=True, misfire_grace_time=3600
             )
-        scheduler.start()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            scheduler.shutdown(wait=False)
+        if newest(self._folder.backups, "trading") < backup_name("trading", now - OVERDUE_AFTER):
+            soon = DateTrigger(now + OVERDUE_PAUSE, timezone=UTC)
+            scheduler.add_job(
+                self.guarded(self.back_up), soon, id="overdue_backup", misfire_grace_time=3600
+            )
+        return scheduler
 
     async def back_up(self) -> None:
-        """A verified copy of the ledger; the oldest beyond BACKUPS_KEPT are deleted."""
-        folder = self._folder.backups
+        """A verified copy of the ledger; the oldest beyond BACKUPS_KEPT are deleted.
+
+        The snapshot of the fold is made anew first: the market is closed, and the copy proves it.
+        """
+        folder, writer = self._folder.backups, self._daemon.parts.writer
         target = folder / backup_name("trading", datetime.now(UTC))
-        await back_up(self._daemon.parts.writer, target)
+        await writer.keep_fold()
+        await back_up(writer, target)
         gone = await asyncio.to_thread(keep_last, folder, "trading", BACKUPS_KEPT)
         self._log("backed_up", file=str(target), deleted=len(gone))
 

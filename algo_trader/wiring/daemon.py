@@ -79,7 +79,7 @@ def wire_embedded(
         broker_name="embedded",
         broker=exchange,
         market=exchange,
-        writer=Writer(lambda: Ledger.open(ledger_file)),
+        writer=Writer(lambda: Ledger.open(ledger_file, check=False, tell=log)),
         make_engine=make_engine,
         make_intake=lambda engine: Intake(engine, settings.reconcile.stop_pct),
         # What the exchange knows it knows at once; its own slowness is no silence.

@@ -64,7 +64,7 @@ def reach(
             where.data_stream, keys, symbols, hear=hear, tell=tell, log=log
         ),
         ask_data=data,
-        writer=Writer(lambda: Ledger.open(ledger_file)),
+        writer=Writer(lambda: Ledger.open(ledger_file, check=False, tell=log)),
     )
 
     async def close() -> None:

@@ -263,8 +263,8 @@ def test_fold_costs_the_same_whatever_was_before(ledger: Ledger) -> None:
     ledger.append(record(3, days=4, minutes=20).facts)
     projector = ledger._projector
     assert projector is not None
-    assert projector._lines.keys() == projector.book.orders.keys()
-    assert len(ledger.orders()) > len(projector._lines)
+    assert projector.lines.keys() == projector.book.orders.keys()
+    assert len(ledger.orders()) > len(projector.lines)
 
 
 def refusals() -> list[Any]:

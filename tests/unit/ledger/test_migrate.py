@@ -17,6 +17,7 @@ from recorded import OPENS_AT, record
 
 from algo_trader.core.events import SettingChanged
 from algo_trader.ledger import shape
+from algo_trader.ledger.backup import restore
 from algo_trader.ledger.database import connect
 from algo_trader.ledger.errors import LedgerCorrupt, LedgerLocked, LedgerRefused
 from algo_trader.ledger.ledger import Ledger
@@ -28,15 +29,15 @@ REVISION = '''
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
     op.execute("ALTER TABLE settings_override ADD COLUMN who TEXT")
     op.execute("CREATE TABLE extra (x INTEGER) STRICT")
     {more}
-    op.execute("PRAGMA user_version = 3")
+    op.execute("PRAGMA user_version = 4")
 '''
 
 
@@ -55,7 +56,7 @@ def later(folder: Path, more: str = "") -> Target:
     """The next version: a folder of revisions and the shape they lead to."""
     target = folder / "revisions"
     shutil.copytree(scripts(), target, ignore=shutil.ignore_patterns("__pycache__"))
-    (target / "versions" / "0003_later.py").write_text(REVISION.format(more=more))
+    (target / "versions" / "0004_later.py").write_text(REVISION.format(more=more))
     wanted = shape.expected()
     wanted["table extra"] = "CREATE TABLE extra (x INTEGER) STRICT"
     driver = sqlite3.connect(":memory:", isolation_level=None)
@@ -64,7 +65,7 @@ def later(folder: Path, more: str = "") -> Target:
     table = "table settings_override"
     wanted[table] = shape.fingerprint(driver)[table]
     driver.close()
-    return Target(3, target, wanted)
+    return Target(4, target, wanted)
 
 
 def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -133,6 +134,18 @@ def test_version_1_is_upgraded(version_1: Path) -> None:
             driver.execute("DELETE FROM trade")
 
 
+def test_the_backup_of_an_upgrade_can_be_put_back(version_1: Path) -> None:
+    """Goal: the backup made before an upgrade is one that restore takes, and a start upgrades."""
+    before = rows(version_1)
+    copy = upgrade(version_1)
+    assert copy is not None
+    aside = restore(copy, version_1)
+    assert aside is not None
+    assert rows(version_1) == before == rows(aside)
+    assert upgrade(version_1) == copy
+    assert verify_file(version_1) == []
+
+
 def test_another_version_1_is_left_alone(version_1: Path) -> None:
     """Goal: a table that is not version 1's is not guessed at. Method: another word in a CHECK."""
     driver = sqlite3.connect(version_1, isolation_level=None)
@@ -173,12 +186,12 @@ def test_older_file_is_backed_up_and_upgraded(path: Path, tmp_path: Path) -> Non
     before = rows(path)
     target = later(tmp_path)
     copy = upgrade(path, target=target)
-    assert copy == tmp_path / "trading.db.before-version-3"
+    assert copy == tmp_path / "trading.db.before-version-4"
     assert rows(path) == before == rows(copy)
     assert verify_file(copy) == []
     driver = sqlite3.connect(path)
     assert shape.fingerprint(driver) == target.shape
-    assert driver.execute("PRAGMA user_version").fetchone() == (3,)
+    assert driver.execute("PRAGMA user_version").fetchone() == (4,)
     with pytest.raises(sqlite3.IntegrityError, match="immutable"):
         driver.execute("DELETE FROM order_event")
     driver.close()
@@ -209,7 +222,7 @@ def test_killed_upgrade_leaves_the_old_version(path: Path, tmp_path: Path) -> No
     later(tmp_path, "import os; os.kill(os.getpid(), 9)")
     code = (
         "import sys; from pathlib import Path; from algo_trader.ledger.migrate import *;"
-        "upgrade(Path(sys.argv[1]), target=Target(3, Path(sys.argv[2]), {}))"
+        "upgrade(Path(sys.argv[1]), target=Target(4, Path(sys.argv[2]), {}))"
     )
     command = [sys.executable, "-c", code, str(path), str(tmp_path / "revisions")]
     assert subprocess.run(command, check=False).returncode == -9

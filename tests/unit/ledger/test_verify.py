@@ -142,7 +142,7 @@ def test_swapped_facts_are_found(copy: Path) -> None:
         ("DROP INDEX ix_order_state_state", "schema: index ix_order_state_state is missing"),
         ("CREATE TABLE extra (x)", "schema: table extra is not ours"),
         ("ALTER TABLE trade_note ADD COLUMN mood TEXT", "schema: table trade_note differs"),
-        ("PRAGMA user_version = 0", "schema: version 0, not 2"),
+        ("PRAGMA user_version = 0", "schema: version 0, not 3"),
     ],
 )
 def test_changed_shape_is_named(copy: Path, statement: str, told: str) -> None:

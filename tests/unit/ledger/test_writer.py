@@ -12,8 +12,11 @@ import pytest
 from recorded import OPENS_AT, Script, record
 
 from algo_trader.core import events as ev
+from algo_trader.ledger import database
+from algo_trader.ledger import writer as writer_file
 from algo_trader.ledger.errors import FactRefused, LedgerRefused, StorageError
 from algo_trader.ledger.ledger import Ledger
+from algo_trader.ledger.verify import verify_file
 from algo_trader.ledger.writer import Writer
 
 
@@ -259,4 +262,159 @@ def test_calls_after_close_are_refused(path: Path) -> None:
         with pytest.raises(StorageError, match="ended"):
             await writer.run(Ledger.count)
 
+    run(main())
+
+
+def snapshots(path: Path) -> list[int]:
+    """The facts that snapshots of the fold are of."""
+    with Ledger.open(path) as ledger:
+        assert ledger.verify() == []
+        return [seq for (seq,) in ledger._driver.execute("SELECT seq FROM fold_snapshot")]
+
+
+def test_the_end_of_a_long_life_keeps_the_fold(path: Path, monkeypatch: Any) -> None:
+    """Goal: the next start need not fold it again; a short life is not worth it."""
+    monkeypatch.setattr(writer_file, "KEPT_AT_END", 4)
+
+    async def life(count: int) -> None:
+        writer = Writer(opener(path))
+        await writer.start()
+        await writer.run(lambda ledger: ledger.fold())
+        for number in range(count):
+            await writer.append([halted(number)])
+        await writer.close()
+
+    for count, wanted in ((3, []), (4, [7]), (3, [7]), (1, [11])):
+        run(life(count))
+        assert snapshots(path) == wanted
+
+
+def test_a_very_long_life_keeps_it_between(path: Path, monkeypatch: Any) -> None:
+    """Goal: a crash after days of fast replay does not cost a fold of all of them."""
+    monkeypatch.setattr(writer_file, "KEPT_BETWEEN", 10)
+
+    async def main() -> None:
+        writer = Writer(opener(path))
+        await writer.start()
+        for number in range(25):
+            await writer.append([halted(number)])
+        found = await writer.run(lambda ledger: ledger.unkept)
+        assert found == 5
+        await writer.keep_fold()
+        assert await writer.run(lambda ledger: ledger.unkept) == 0
+        await writer.close()
+
+    run(main())
+    assert snapshots(path) == [25]
+
+
+def test_a_snapshot_that_fails_is_told_once(path: Path, monkeypatch: Any) -> None:
+    """Goal: no fact hangs on it, and it is not tried at every fact. Method: a table that takes no
+    row.
+    """
+    monkeypatch.setattr(writer_file, "KEPT_BETWEEN", 2)
+    told: list[str] = []
+
+    def tell(event: str, /, **fields: object) -> None:
+        told.append(event)
+
+    async def main() -> None:
+        writer = Writer(lambda: Ledger.open(path, tell=tell))
+        await writer.start()
+        await writer.run(
+            lambda ledger: ledger._driver.execute(
+                "CREATE TEMP TRIGGER nope BEFORE INSERT ON fold_snapshot"
+                " BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        )
+        for number in range(6):
+            await writer.append([halted(number)])
+        await writer.keep_fold()
+        await writer.close()
+
+    run(main())
+    assert told.count("snapshot_failed") == 1
+    assert numbers(path) == list(range(6))
+    assert snapshots(path) == []
+
+
+def test_a_copy_does_not_hold_up_what_comes(path: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Goal: facts are durable while a copy is under way, and are in it or not, whole and in order.
+    Method: one page a step; append, ask and ask for another copy while the first is made.
+    """
+    monkeypatch.setattr(database, "STEP", 1)
+    steps = record().steps
+    copies = [tmp_path / "one.db", tmp_path / "two.db"]
+    order: list[str] = []
+
+    async def main() -> None:
+        writer = Writer(opener(path), is_grouping=True)
+        await writer.start()
+        await writer.append([fact for step in steps[:300] for fact in step])
+
+        async def made(copy: Path) -> None:
+            await writer.copy(copy)
+            order.append(copy.name)
+
+        copying = [asyncio.create_task(made(copy)) for copy in copies]
+        await asyncio.sleep(0)  # Both are in the queue.
+        for number, step in enumerate(steps[300:310]):
+            await writer.append(step)
+            order.append(f"step {number}")
+        assert await writer.run(Ledger.count) == sum(map(len, steps[:310]))
+        order.append("asked")
+        await asyncio.gather(*copying)
+        await writer.close()
+
+    run(main())
+    assert order.index("step 0") < order.index("one.db") < order.index("two.db")
+    whole = [fact for step in steps[:310] for fact in step]
+    for copy in copies:
+        assert verify_file(copy) == []
+        with Ledger.open(copy) as ledger:
+            found = list(ledger.facts())
+            assert found == whole[: len(found)]
+            assert len(found) > sum(map(len, steps[:300]))
+
+
+def test_the_end_waits_for_a_copy(path: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Goal: close finishes what waits. Method: ask for the end while a copy is made."""
+    monkeypatch.setattr(database, "STEP", 1)
+
+    async def main() -> None:
+        writer = Writer(opener(path))
+        await writer.start()
+        await writer.append(record().facts)
+        copying = asyncio.create_task(writer.copy(tmp_path / "copy.db"))
+        await asyncio.sleep(0)
+        await writer.close()
+        await copying
+
+    run(main())
+    assert verify_file(tmp_path / "copy.db") == []
+
+
+def test_a_copy_of_a_ledger_that_ends_is_given_up(
+    path: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Goal: what a failed disk has left is not called a copy. Method: the ledger ends between two
+    steps.
+    """
+    with Ledger.open(path) as ledger:
+        ledger.append(record().facts)
+
+    def end(ledger: Ledger) -> None:
+        ledger._end(KeyboardInterrupt())
+
+    async def main() -> None:
+        writer = Writer(opener(path))
+        await writer.start()
+        copying = asyncio.create_task(writer.copy(tmp_path / "copy.db"))
+        ending = asyncio.create_task(writer.run(end))
+        with pytest.raises(StorageError, match="has ended"):
+            await copying
+        await ending
+        await writer.close()
+
+    monkeypatch.setattr(database, "STEP", 1)
     run(main())

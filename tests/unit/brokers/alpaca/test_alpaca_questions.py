@@ -415,7 +415,7 @@ def test_the_other_exit_of_a_pair_is_no_edit() -> None:
         at.server.script("GET /v2/orders/b-2", Reply(200, leg))
         one = found(at, target.order_id)
         assert (one.status, one.broker_id, one.executions) == (BrokerStatus.REPLACED, "b-1", ())
-        assert one.replaced_by == EDITED[0]
+        assert one.replaced_by == "acct-velez-AA-1-stop-1"
 
 
 @pytest.mark.parametrize(("name", "filled_qty"), [(NEXT, "0"), (EDITED[0], "4")])
