@@ -31,8 +31,10 @@ FOUND_S = 75.0
 """Shares that somebody else has bought are found by the comparison of every minute."""
 BARE_S = 5.0
 """Shares may lack a working stop for so long."""
-TOLD_S = 8.0
-"""From then on an operator must have been told, whatever was lost on the way."""
+TOLD_S = 12.0
+"""From then on an operator must have been told, whatever was lost on the way: an order whose answer
+and whose fill's frame are both lost is asked about when its request is given up, after 8.5 s.
+"""
 BARE_AFTER_START_S = 30.0
 ALERTS = frozenset(
     {
@@ -70,6 +72,7 @@ class Witness:
         self._intended: dict[str, ev.OrderRequest] = {}
         self._entries: set[str] = set()
         self._begun: set[str] = set()
+        """What is on its way when a halt comes, and is canceled after it."""
         self._submitting: Counter[str] = Counter()
         self._sent: Counter[str] = Counter()
         self._is_halted = False
@@ -117,6 +120,7 @@ class Witness:
                     self._submitting[fact.order_id] += 1
                 case ev.Halted():
                     self._is_halted = True
+                    self._begun.update(self._submitting)
                 case ev.Resumed():
                     self._is_halted = False
 
@@ -143,7 +147,7 @@ class Witness:
             self.checks["no entry under a halt"] += 1
             if self._is_halted and name not in self._begun:
                 self._world.complain(f"the entry {name} was sent although trading is halted")
-            self._begun.add(name)  # What is under way when the halt comes is canceled after it.
+            self._begun.add(name)
             self._sent[name] += may_be_taken
             if self._sent[name] > 1:
                 self._world.complain(f"the entry {name} was sent twice")
