@@ -36,8 +36,9 @@ from algo_trader.simulation.world import World
 from algo_trader.wiring.contact import Unreachable
 from algo_trader.wiring.trading import Trading
 
-CONVERGE_S = 120.0
+CONVERGE_S = 150.0
 """Seconds without faults within which everything must have come to rest."""
+COMPARED_S = 65.0
 ONCE_MORE_S = 30.0
 LONGEST_S = 50_000.0
 """Of the loop's time: a run that takes longer is stuck."""
@@ -168,6 +169,9 @@ class _Run:
         try:
             async with asyncio.timeout(CONVERGE_S):
                 await people.resume_at_last()
+                if self.plan.has_hands:  # What they did last is found by the next comparison.
+                    await asyncio.sleep(COMPARED_S)
+                    await people.resume_at_last()
                 await self._comes_to_rest()
         except TimeoutError:
             self.world.complain(f"{CONVERGE_S:g} s without faults, and not at rest: {self._why()}")
@@ -268,7 +272,11 @@ class _Run:
             return f"the daemon is {daemon.state}"
         if daemon.pump.in_flight:
             return f"requests are under way: {daemon.pump.in_flight}"
-        unknown = [order.order_id for order in work.unanswered(daemon.engine.book)]
+        unknown = [
+            order.order_id
+            for order in work.unanswered(daemon.engine.book)
+            if order.broker_id is None or order.cancel_reason is not None
+        ]
         if unknown:
             return f"what became of {unknown} is not known"
         reasons = {
