@@ -173,6 +173,8 @@ def _ends(
             states = STATES[order.status]
             if order.status == "filled" and own[order.order_id] < order.qty:
                 states = {*states, "canceled"}  # It began with what the one before had filled.
+            if order.status in ("replaced", "canceled") and 0 < own[order.order_id] < order.qty:
+                states = {*states, "filled"}  # Its pair has filled the rest.
             if state not in states:
                 yield f"end differs: {name} is {state}, {order.status} at the exchange"
         elif order.is_open and state in ENDED:
