@@ -160,9 +160,17 @@ def run(options: argparse.Namespace, root: Path) -> Campaign:
                 found = future.result()
                 given_out -= max(0, share - found["cycles"])  # The bars ended first.
                 campaign.add(found)
+                _save(campaign, options)
                 sys.stderr.write(campaign.line() + "\n")
                 for each in found["findings"]:
                     _show(each, options)
+
+
+def _save(campaign: Campaign, options: argparse.Namespace) -> None:
+    """The result so far: a run that is cut short has not been in vain."""
+    if options.json is not None:
+        summary = campaign.summary(options.seed)
+        options.json.write_text(json.dumps(summary, indent=1) + "\n")
 
 
 def _show(found: dict[str, Any], options: argparse.Namespace) -> None:
@@ -190,8 +198,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with _root(options.keep) as root:
         campaign = run(options, root)
     summary = campaign.summary(options.seed)
-    if options.json is not None:
-        options.json.write_text(json.dumps(summary, indent=1) + "\n")
     sys.stderr.write(json.dumps({k: v for k, v in summary.items() if k != "findings"}) + "\n")
     return 1 if campaign.total.findings else 0
 
