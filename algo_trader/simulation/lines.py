@@ -58,7 +58,7 @@ class RestLine:
         self._fuse.touch(f"before {sort}")
         is_question = method == "GET"
         rates = world.plan.questions if is_question else world.plan.commands
-        fault = world.drawn("GET" if is_question else sort, rates)
+        fault = world.scripted(sort) or world.drawn("GET" if is_question else sort, rates)
         if fault is Fault.REFUSED and not self._may_refuse(method, terms):
             fault = None
         if fault is not None:
