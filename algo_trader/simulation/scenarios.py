@@ -100,7 +100,7 @@ ON_BOTH_SIDES = (
     _scenario("entry fills at once", ENTRY, f"{UP} 15 15 15", "OrderFilled", EVENING),
     _scenario(
         "entry fills in part, the rest is canceled", ENTRY, f"{UP} 5 5 5 5",
-        "canceled: PARTIAL_FILL", "OrderCanceled", EVENING, **HALVES,
+        "canceled: PARTIAL_FILL", "OrderCanceled", "ExitDecided", **HALVES,
     ),
     _scenario(
         "entry fills while its cancel is on its way", ENTRY, f"{UP} 5/15 5/15 5/15 5/15 5 5 5",
@@ -139,7 +139,7 @@ def _overnight(name: str, morning: str, *shows: str) -> Scenario:
 
 
 ORDINARY = (
-    _scenario("entry fills in too small a part", "1 buy 1000 970", "900 900 900 900/1005"
+    _scenario("entry fills in too small a part", "1 buy 1000 970", "980 980 980 980/1005"
         " 1000 1000 1000 1000 1000", "canceled: PARTIAL_FILL", "ExitDecided", **HALVES),
     _scenario("stop is hit in the entry's minute", ENTRY, "0 0 0 0/15/-30 -30 -30 -30", STOPPED),
     _overnight("a night with a position and nobody there", "15 15 15 15 15 15 15", EVENING),
@@ -203,15 +203,27 @@ def _of_stale_answers() -> Iterator[Scenario]:
         )  # fmt: skip
 
 
+HELD_BACK = (Deed.SELLS_ALL, Deed.SELLS_PART, Deed.BUYS, Deed.RESTS_ORDER)
+"""Deeds that the broker refuses as long as a stop is there."""
+
+
 def _of_deeds() -> Iterator[Scenario]:
     """Everything that people do, to a position with a stop."""
     for deed in Deed:
-        if deed is not Deed.RESTARTS:
+        if deed not in (Deed.RESTARTS, *HELD_BACK):
             yield _scenario(str(deed), ENTRY, LONGER, f"deed: {deed}", deeds=[(5, deed)])
+    for deed in HELD_BACK:
+        yield _scenario(
+            f"{deed}, the stop canceled before", ENTRY, LONGER, f"deed: {deed}",
+            deeds=[(5, Deed.CANCELS_STOP), (5, deed)],
+        )  # fmt: skip
+    for deed in (Deed.BUYS, Deed.RESTS_ORDER):
+        yield _scenario(f"{deed} before an entry", "3 buy 10 -20", "0 0 0 0 0 0/15 15 15 15",
+            f"deed: {deed}", deeds=[(1, deed)])
     yield _scenario("operator restarts with a position", f"{ENTRY}; 6 stop -5", LONGER,
         f"deed: {Deed.RESTARTS}", "OrderReplaced", EVENING, deeds=[(5, Deed.RESTARTS)])
-    yield _scenario("owner sells pair's shares", PAIR, LONGER, f"deed: {Deed.SELLS_PART}",
-        deeds=[(5, Deed.SELLS_PART)])
+    yield _scenario("owner sells shares of a pair", PAIR, LONGER, f"deed: {Deed.SELLS_PART}",
+        deeds=[(5, Deed.CANCELS_STOP), (5, Deed.SELLS_PART)])
     yield _scenario("entry is rejected after it was taken", ENTRY, "0 0 0 0 0 0 0",
         f"deed: {Deed.REJECTS}", deeds=[(2, Deed.REJECTS)])
 
