@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from algo_trader.core.types import Word
 from algo_trader.simulation.plan import Appointment, Deed, DiskFault, Fault, FrameFault, Plan
@@ -43,7 +42,10 @@ def _scenario(
     other: str = "",
     faults: Mapping[str, Word] | None = None,
     deeds: Sequence[tuple[int, Deed]] = (),
-    **terms: Any,
+    speed: int = 60,
+    partial_pct: int = 0,
+    lag_s: float = 0.0,
+    downs_s: tuple[float, ...] = (),
 ) -> Scenario:
     """A scenario; `deeds` are by minutes of the first day, `other` is a second symbol's tape."""
     tapes = {SYMBOL: tape} | ({OTHER: other} if other else {})
@@ -52,7 +54,10 @@ def _scenario(
         symbols=tuple(tapes),
         paths=("calm",) * len(days),
         minutes=max(len(day.split()) for day in days),
-        speed=60,
+        speed=speed,
+        partial_pct=partial_pct,
+        lag_s=lag_s,
+        downs_s=downs_s,
         calm_minutes=-1,
         latency_s=0.03,
         script=script,
@@ -61,7 +66,7 @@ def _scenario(
         deeds=tuple(Appointment(0, minute, deed, SYMBOL) for minute, deed in deeds),
         once_more_s=4.0,
     )
-    return Scenario(name=name, plan=replace(plan, **terms), shows=shows)
+    return Scenario(name=name, plan=plan, shows=shows)
 
 
 def _mirrored(scenario: Scenario) -> Scenario:
@@ -90,8 +95,9 @@ def _opposite(cents: str) -> str:
     return str(-int(cents))
 
 
-HALVES = {"partial_pct": 100}
-SLOW = {"speed": 20}
+HALVES = 100
+"""Per cent of the fills that are of half of what is open."""
+SLOW = 20
 """Where somebody waits for an answer for as long as he ever does."""
 STOPPED, EVENING = "long: stop_loss", "long: end_of_day"
 LONGER = f"{UP} 15 15 15 15 15 15 15 15"
@@ -100,12 +106,12 @@ ON_BOTH_SIDES = (
     _scenario("entry fills at once", ENTRY, f"{UP} 15 15 15", "OrderFilled", EVENING),
     _scenario(
         "entry fills in part, the rest is canceled", ENTRY, f"{UP} 5 5 5 5",
-        "canceled: PARTIAL_FILL", "OrderCanceled", "ExitDecided", **HALVES,
+        "canceled: PARTIAL_FILL", "OrderCanceled", "ExitDecided", partial_pct=HALVES,
     ),
     _scenario(
         "entry fills while its cancel is on its way", ENTRY, f"{UP} 5/15 5/15 5/15 5/15 5 5 5",
         "canceled: PARTIAL_FILL", "fault: DELETE orders late",
-        faults={"DELETE orders 1": Fault.LATE}, **HALVES, **SLOW,
+        faults={"DELETE orders 1": Fault.LATE}, partial_pct=HALVES, speed=SLOW,
     ),
     _scenario("entry expires", ENTRY, "0 0 0 0 0 0 0 0", "canceled: EXPIRED", "OrderCanceled"),
     _scenario("entry is refused, a limit follows", ENTRY, "0 0/12 12 8/12 12 12 12",
@@ -118,16 +124,16 @@ ON_BOTH_SIDES = (
     _scenario("stop is hit after a move", f"{ENTRY}; 4 stop 0", f"{UP} 15 15 15/-10 -10 -10",
         "OrderReplaced", STOPPED),
     _scenario("stop is hit in parts", ENTRY, f"{UP} 5 0/-30 -30 -30 -30 -30", STOPPED,
-        "canceled: PARTIAL_FILL", **HALVES),
+        "canceled: PARTIAL_FILL", partial_pct=HALVES),
     _scenario("target is filled", PAIR, f"{UP} 15 15/45 45 45", "long: target"),
     _scenario("target fills in part, then the stop", PAIR,
-        f"{UP} 15 15/45 0/-30 -30 -30 -30 -30", STOPPED, **HALVES),
+        f"{UP} 15 15/45 0/-30 -30 -30 -30 -30", STOPPED, partial_pct=HALVES),
     _scenario("pair is moved, the stop is hit", f"{PAIR}; 4 stop -5",
         f"{UP} 15 15 15/-10 -10 -10", "OrderReplaced", STOPPED),
     _scenario("exit by the strategy", f"{ENTRY}; 4 exit", f"{UP} 15 15 15 15",
         "canceled: EXIT", "long: strategy"),
     _scenario("exit fills in parts", f"{ENTRY}; 4 exit", f"{UP} 15 15 15 15 15 15 15",
-        "canceled: EXIT", "long: strategy", **HALVES),
+        "canceled: EXIT", "long: strategy", partial_pct=HALVES),
 )  # fmt: skip
 
 
@@ -140,7 +146,7 @@ def _overnight(name: str, morning: str, *shows: str) -> Scenario:
 
 ORDINARY = (
     _scenario("entry fills in too small a part", "1 buy 1000 970", "980 980 980 980/1005"
-        " 1000 1000 1000 1000 1000", "canceled: PARTIAL_FILL", "ExitDecided", **HALVES),
+        " 1000 1000 1000 1000 1000", "canceled: PARTIAL_FILL", "ExitDecided", partial_pct=HALVES),
     _scenario("stop is hit in the entry's minute", ENTRY, "0 0 0 0/15/-30 -30 -30 -30", STOPPED),
     _overnight("a night with a position and nobody there", "15 15 15 15 15 15 15", EVENING),
     _overnight("the stop is jumped over while nobody is there", "-50 -50 -50 -50 -50", STOPPED),
@@ -174,7 +180,7 @@ def _on_the_line() -> Iterator[Scenario]:
         ):
             yield _scenario(
                 f"{what}{words}", script, tape, f"fault: {sort} {fault}",
-                faults={f"{sort} 1": fault}, **SLOW,
+                faults={f"{sort} 1": fault}, speed=SLOW,
             )  # fmt: skip
 
 
@@ -190,7 +196,7 @@ def _on_the_stream() -> Iterator[Scenario]:
             yield _scenario(
                 f"stream {words} the {whose}'s fill", ENTRY, f"{UP} 15 15 0/-30 -30 -30 -30",
                 f"fault: frame fill {fault}", STOPPED, faults={f"frame fill {number}": fault},
-                **SLOW,
+                speed=SLOW,
             )  # fmt: skip
 
 

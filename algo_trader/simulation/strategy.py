@@ -1,8 +1,8 @@
 """What is traded unless a user names a strategy: one that acts all the time, and one that does what
 it is told.
 
-A restless day of forty minutes holds entries that fill, in whole or in part, and entries that expire, stops
-that are moved and hit, targets, exits and positions flattened at the close.
+A restless day of forty minutes holds entries that fill, in whole or in part, and entries that
+expire, stops that are moved and hit, targets, exits and positions flattened at the close.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from algo_trader.core.types import MINUTE, Candle, ExitReason, Side
 from algo_trader.indicators import IndicatorSet
-from algo_trader.strategies import Strategy
 from algo_trader.simulation.market import FIRST_OPEN, START
+from algo_trader.strategies import Strategy
 from algo_trader.strategies.base import (
     HOLD,
     NO_SIGNAL,

@@ -1,0 +1,105 @@
+"""Scenarios: short scripted days that hold what their names say, and hold when the process dies.
+
+Method: the whole daemon in virtual time, each scenario once in peace, then dying at boundaries of
+it; witness and oracle look on as in a campaign. Every boundary with `-m slow`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from click.testing import CliRunner
+
+from algo_trader.cli.main import main
+from algo_trader.simulation.run import Outcome
+from algo_trader.simulation.scenarios import SCENARIOS
+from algo_trader.simulation.sweep import Point, play, points_of, sweep
+from algo_trader.simulation.sweep_report import command_of
+
+STRIDE = 40
+NAMES = list(SCENARIOS)
+
+
+def seen_in(outcome: Outcome) -> Counter[str]:
+    """Facts, reasons of cancels and trades of a run's ledger, and what the world has counted."""
+    driver = outcome.file.driver
+    facts = driver.execute("SELECT kind, payload FROM order_event").fetchall()
+    seen = outcome.tally + Counter(kind for kind, _ in facts)
+    seen.update(
+        f"canceled: {json.loads(payload)['reason']}"
+        for kind, payload in facts
+        if kind == "CancelRequested"
+    )
+    trades = driver.execute("SELECT side, exit_reason FROM trade")
+    seen.update(f"{side}: {reason}" for side, reason in trades)
+    return seen
+
+
+def test_there_are_enough_of_them() -> None:
+    """Goal: the sweep is as wide as it is said to be. Method: count, and look for both sides."""
+    assert len(SCENARIOS) >= 50
+    scripts = [scenario.plan.script for scenario in SCENARIOS.values()]
+    assert any("buy" in script for script in scripts)
+    assert any("short" in script for script in scripts)
+    assert all(scenario.shows for scenario in SCENARIOS.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_scenario_holds_what_its_name_says(name: str) -> None:
+    """Goal: no scenario is an empty name. Method: run it in peace; look into ledger and tally."""
+    outcome = play(Point(name))
+    assert not outcome.complaints, outcome.complaints[:5]
+    seen = seen_in(outcome)
+    assert [what for what in SCENARIOS[name].shows if not seen[what]] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_some_crash_points(name: str) -> None:
+    """Goal: dying at some of the points changes nothing. Method: each fortieth, at another offset
+    in each scenario, by turns once and twice in a row.
+    """
+    offset = NAMES.index(name) % STRIDE
+    points = list(points_of(name, again=(3 + offset,)))[offset :: 2 * STRIDE - 1]
+    failures = sweep(points, 1, lambda found: None).failures
+    assert [(command_of(point), one.complaints[:3]) for point, one in failures] == []
+
+
+def test_a_point_is_the_same_every_time() -> None:
+    """Goal: a failure can be seen again. Method: two runs of one point have one fingerprint."""
+    point = Point("target is filled", (50, 10))
+    assert play(point).fingerprint == play(point).fingerprint
+
+
+def test_points_are_of_every_life() -> None:
+    """Goal: a scenario with a restart is swept before and after it. Method: count its points."""
+    name = "a night with a position and nobody there"
+    first, second, _ = play(Point(name)).boundaries
+    points = list(points_of(name, again=()))
+    assert len(points) == len(first) + len(second)
+    outcome = play(points[len(first) + 5])
+    assert len(outcome.boundaries[1]) == 5
+    assert not outcome.complaints
+
+
+def test_the_command_runs_a_point_again() -> None:
+    """Goal: what a failure names can be typed. Method: list, run a point, ask for what is not."""
+    listed = CliRunner().invoke(main, ["simulate", "--list"])
+    assert [line.split("  ")[0] for line in listed.stdout.splitlines()] == NAMES
+    words = ["simulate", "--scenario", "stop is hit", "--crash-at", "40,3", "--json"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["crash_points"] == 1
+    unknown = CliRunner().invoke(main, ["simulate", "--scenario", "nothing"])
+    assert unknown.exit_code != 0
+    mixed = CliRunner().invoke(main, ["simulate", "--scenario", "all", "--seed", "1"])
+    assert mixed.exit_code != 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_crash_point(name: str) -> None:
+    """Goal: no crash anywhere loses, doubles or uncovers anything."""
+    failures = sweep(points_of(name), 1, lambda found: None).failures
+    assert [(command_of(point), one.complaints[:3]) for point, one in failures] == []
