@@ -10,9 +10,8 @@ import json
 from collections import Counter
 
 import pytest
-from click.testing import CliRunner
 
-from algo_trader.cli.main import main
+from algo_trader.cli.main import run as run_command
 from algo_trader.simulation.run import Outcome
 from algo_trader.simulation.scenarios import SCENARIOS
 from algo_trader.simulation.sweep import Point, play, points_of, sweep
@@ -83,18 +82,17 @@ def test_points_are_of_every_life() -> None:
     assert not outcome.complaints
 
 
-def test_the_command_runs_a_point_again() -> None:
+def test_the_command_runs_a_point_again(capsys: pytest.CaptureFixture[str]) -> None:
     """Goal: what a failure names can be typed. Method: list, run a point, ask for what is not."""
-    listed = CliRunner().invoke(main, ["simulate", "--list"])
-    assert [line.split("  ")[0] for line in listed.stdout.splitlines()] == NAMES
+    assert run_command(["simulate", "--list"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in told] == NAMES
     words = ["simulate", "--scenario", "stop is hit", "--crash-at", "40,3", "--json"]
-    result = CliRunner().invoke(main, words)
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["crash_points"] == 1
-    unknown = CliRunner().invoke(main, ["simulate", "--scenario", "nothing"])
-    assert unknown.exit_code != 0
-    mixed = CliRunner().invoke(main, ["simulate", "--scenario", "all", "--seed", "1"])
-    assert mixed.exit_code != 0
+    assert run_command(words) == 0
+    assert json.loads(capsys.readouterr().out)["crash_points"] == 1
+    for wrong in (["nothing"], ["all", "--seed", "1"], ["all", "--trace"]):
+        assert run_command(["simulate", "--scenario", *wrong]) == 2
+        assert "--scenario" in capsys.readouterr().err
 
 
 @pytest.mark.slow
