@@ -135,7 +135,7 @@ class Appointment(NamedTuple):
     """A deed, `minute` minutes into the session of number `day`."""
 
     day: int
-    minute: int
+    minute: float
     deed: Deed
     symbol: Symbol
 
@@ -152,7 +152,7 @@ class Plan:
     `crash_every` is the mean number of boundaries from a death to the next, 0 for none; `down_s`
     the longest time until the process is started again. `crash_at` names the boundaries instead,
     one a life; `downs_s` the times until the next start instead, one after the other. At last the
-    daemon is started once more, for `once_more_s`.
+    daemon is started once more, for `once_more_s`. It looks at the market's clock every `tick_s`.
     """
 
     seed: int = 1
@@ -180,6 +180,7 @@ class Plan:
     down_s: float = 5.0
     downs_s: tuple[float, ...] = ()
     once_more_s: float = 30.0
+    tick_s: float = 1.0
     deeds: tuple[Appointment, ...] = ()
 
     @property

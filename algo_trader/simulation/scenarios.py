@@ -41,7 +41,7 @@ def _scenario(
     *shows: str,
     other: str = "",
     faults: Mapping[str, Word] | None = None,
-    deeds: Sequence[tuple[int, Deed]] = (),
+    deeds: Sequence[tuple[float, Deed]] = (),
     speed: int = 60,
     partial_pct: int = 0,
     lag_s: float = 0.0,
@@ -64,7 +64,8 @@ def _scenario(
         tapes=tapes,
         scripted=faults or {},
         deeds=tuple(Appointment(0, minute, deed, SYMBOL) for minute, deed in deeds),
-        once_more_s=4.0,
+        once_more_s=3.0,
+        tick_s=4.0,
     )
     return Scenario(name=name, plan=plan, shows=shows)
 
@@ -211,6 +212,8 @@ def _of_stale_answers() -> Iterator[Scenario]:
 
 HELD_BACK = (Deed.SELLS_ALL, Deed.SELLS_PART, Deed.BUYS, Deed.RESTS_ORDER)
 """Deeds that the broker refuses as long as a stop is there."""
+AT_ONCE = 5.01
+"""The minute of a deed that follows one of minute 5 before the daemon can answer."""
 
 
 def _of_deeds() -> Iterator[Scenario]:
@@ -221,7 +224,7 @@ def _of_deeds() -> Iterator[Scenario]:
     for deed in HELD_BACK:
         yield _scenario(
             f"{deed}, the stop canceled before", ENTRY, LONGER, f"deed: {deed}",
-            deeds=[(5, Deed.CANCELS_STOP), (5, deed)],
+            deeds=[(5, Deed.CANCELS_STOP), (AT_ONCE, deed)],
         )  # fmt: skip
     for deed in (Deed.BUYS, Deed.RESTS_ORDER):
         yield _scenario(f"{deed} before an entry", "3 buy 10 -20", "0 0 0 0 0 0/15 15 15 15",
@@ -229,7 +232,7 @@ def _of_deeds() -> Iterator[Scenario]:
     yield _scenario("operator restarts with a position", f"{ENTRY}; 6 stop -5", LONGER,
         f"deed: {Deed.RESTARTS}", "OrderReplaced", EVENING, deeds=[(5, Deed.RESTARTS)])
     yield _scenario("owner sells shares of a pair", PAIR, LONGER, f"deed: {Deed.SELLS_PART}",
-        deeds=[(5, Deed.CANCELS_STOP), (5, Deed.SELLS_PART)])
+        deeds=[(5, Deed.CANCELS_STOP), (AT_ONCE, Deed.SELLS_PART)])
     yield _scenario("entry is rejected after it was taken", ENTRY, "0 0 0 0 0 0 0",
         f"deed: {Deed.REJECTS}", deeds=[(2, Deed.REJECTS)])
 
