@@ -7,15 +7,19 @@ it; witness and oracle look on as in a campaign. Every boundary with `-m slow`.
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from algo_trader.cli.main import run as run_command
+from algo_trader.simulation.campaign import summary
+from algo_trader.simulation.market import Market
 from algo_trader.simulation.run import Outcome
 from algo_trader.simulation.scenarios import SCENARIOS
-from algo_trader.simulation.sweep import Point, play, points_of, sweep
-from algo_trader.simulation.sweep_report import command_of
+from algo_trader.simulation.sweep import Point, Sweep, play, points_of, sweep
+from algo_trader.simulation.sweep_report import command_of, document, table
 
 STRIDE = 40
 NAMES = list(SCENARIOS)
@@ -34,6 +38,33 @@ def seen_in(outcome: Outcome) -> Counter[str]:
     trades = driver.execute("SELECT side, exit_reason FROM trade")
     seen.update(f"{side}: {reason}" for side, reason in trades)
     return seen
+
+
+def test_a_tape_says_every_price() -> None:
+    """Goal: what is written is traded. Method: two days of a tape, read back from the market."""
+    market = Market(1, ["AA"], ["calm", "calm"], 3, 1, {"AA": "0/5/2 - -3 | 7"})
+    first, second = market.period
+    closes = [[str(bar.close) for bar in bars] for bars in first.minutes]
+    assert closes == [["100.02"], [], ["99.97"]]
+    (bar,) = first.minutes[0]
+    assert (str(bar.open), str(bar.high), str(bar.low)) == ("100.00", "100.05", "100.00")
+    assert [[str(bar.close) for bar in bars] for bars in second.minutes] == [["100.07"], [], []]
+    assert {str(bar.close) for day in market.history for bars in day.minutes for bar in bars} == {
+        "100.00"
+    }
+
+
+def test_a_failure_names_the_command_that_shows_it_again() -> None:
+    """Goal: a failure is told with its replay. Method: put a complaint into a point's summary."""
+    point = Point("stop's move is refused", (7, 3))
+    found = Sweep()
+    found.add(point, replace(summary(play(point)), complaints=["12 AA without a working stop"]))
+    (failure,) = document(found)["failures"]
+    assert failure["complaints"] == ["12 AA without a working stop"]
+    words = shlex.split(failure["command"])
+    assert words[words.index("--scenario") + 1] == point.name
+    assert words[words.index("--crash-at") + 1] == "7,3"
+    assert "FAILED: stop's move is refused" in table(found)
 
 
 def test_there_are_enough_of_them() -> None:
