@@ -19,6 +19,7 @@ from algo_trader.strategies import Velez
 
 if TYPE_CHECKING:
     from algo_trader.simulation.campaign import Report, Setup
+    from algo_trader.simulation.sweep import Sweep
 
 FAILED = 75
 ROOM = (
@@ -43,6 +44,18 @@ SEED_MOST = 2**31
     help="The first of --seeds.",
 )  # fmt: skip
 @click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    metavar="NAME",
+    help="Instead of seeds: this scripted scenario, dying at every point; all for every one.",
+)
+@click.option("--list", "is_list", is_flag=True, help="List the scenarios.")
+@click.option(
+    "--every", type=click.IntRange(1), default=1, show_default=True,
+    help="With --scenario: only every n-th crash point.",
+)  # fmt: skip
+@click.option(
     "--faults",
     "level",
     type=click.Choice(["none", "light", "heavy"]),
@@ -53,7 +66,7 @@ SEED_MOST = 2**31
 @click.option(
     "--crash-at",
     metavar="N[,N...]",
-    help="With --seed: the n-th life dies at its boundary N, and no other time.",
+    help="With --seed or one --scenario: the n-th life dies at its boundary N, and no other time.",
 )
 @click.option(
     "--strategy",
@@ -79,9 +92,9 @@ SEED_MOST = 2**31
 @click.option(
     "--keep",
     type=click.Path(path_type=Path, file_okay=False),
-    help="With --seed: write the ledger of the run into this folder.",
+    help="With --seed, or --scenario and --crash-at: write the run's ledger into this folder.",
 )
-@click.option("--trace", is_flag=True, help="With --seed: print the last lines of what happened.")
+@click.option("--trace", is_flag=True, help="Of one run: print the last lines of what happened.")
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def command(
@@ -89,6 +102,9 @@ def command(
     seed: int | None,
     seeds: int | None,
     first_seed: int,
+    scenarios: tuple[str, ...],
+    is_list: bool,
+    every: int,
     level: str,
     crash_at: str | None,
     reference: str,
@@ -111,8 +127,24 @@ def command(
     Examples:
       algo-trader simulate --seeds 200
       algo-trader simulate --seed 7 --trace
+      algo-trader simulate --scenario all --every 40
       algo-trader simulate --strategy my_strategy.py:Mine --minutes 390 --days 1
     """
+    if is_list or scenarios:
+        if seed is not None or seeds is not None:
+            raise ConfigError("--scenario and --seed, --seeds: give one of them")
+        from algo_trader.cli import simulate_scenarios as scripted
+
+        if is_list:
+            scripted.tell_list()
+        elif not scripted.run_points(
+            scripted.Wanted(scenarios, _boundaries(crash_at), every, keep, trace),
+            jobs or os.cpu_count() or 1,
+            _progress(options),
+            as_document,
+        ):
+            raise click.exceptions.Exit(FAILED)
+        return
     if seed is not None and seeds is not None:
         raise ConfigError("--seed and --seeds: give one of them")
     for name, value in (("--crash-at", crash_at), ("--keep", keep), ("--trace", trace)):
@@ -194,7 +226,7 @@ def _progress(options: Globals) -> Any:
     """A line on a terminal that tells how far it is."""
     is_told = options.verbosity >= 0 and sys.stderr is not None and sys.stderr.isatty()
 
-    def tell(report: Report) -> None:
+    def tell(report: Report | Sweep) -> None:
         if is_told:
             failed = f", {len(report.failures)} FAILED" if report.failures else ""
             click.echo(f"\r{report.runs} runs, {report.seconds:.0f} s{failed} ", err=True, nl=False)

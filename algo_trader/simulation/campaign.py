@@ -20,12 +20,13 @@ from algo_trader.engine.lane import Lane
 from algo_trader.simulation.coverage import cells_of
 from algo_trader.simulation.plan import SYMBOLS, Level, Plan, draw
 from algo_trader.simulation.run import Outcome, run
-from algo_trader.simulation.strategy import Restless
+from algo_trader.simulation.strategy import Restless, Scripted
 from algo_trader.strategies import Strategy
 from algo_trader.strategy_files import find_strategy, make_strategy
 from algo_trader.wiring.trading import Trading, strategy_parameters
 
 BUILT_IN = "restless"
+SCRIPTED = "scripted"
 TAIL_TOLD = 50
 PIECES = 8
 """Seeds that a process is handed at a time."""
@@ -33,7 +34,8 @@ PIECES = 8
 
 def strategy_named(reference: str) -> type[Strategy]:
     """The class that trades; ConfigError if there is none of that name."""
-    return Restless if reference == BUILT_IN else find_strategy(reference)[1]
+    own = {BUILT_IN: Restless, SCRIPTED: Scripted}
+    return own.get(reference) or find_strategy(reference)[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,8 @@ class Setup:
         parameters = strategy_parameters(cls, self.settings, dict(self.own))
         if cls is Restless:
             parameters = {"has_targets": plan.has_targets, **parameters}
+        if cls is Scripted:
+            parameters = {"script": plan.script, **parameters}
         name = BUILT_IN if cls is Restless else cls.__name__.lower()
         trading = Trading(name=name, cls=cls, parameters=parameters, symbols=plan.symbols)
         lane = Lane(name, make_strategy(cls, SYMBOLS[0], parameters), Holding(name, SYMBOLS[0]))

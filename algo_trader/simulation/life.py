@@ -68,6 +68,7 @@ class Life:
                 writer=writer,
                 monotonic=now,
                 standing=now,
+                tick_s=world.plan.tick_s,
             ),
             stage.exchange.market.table,
             log=self._log,

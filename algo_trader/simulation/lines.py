@@ -15,6 +15,7 @@ from algo_trader.brokers.alpaca.client import TOTAL_S, Answer
 from algo_trader.brokers.alpaca.errors import NotConnected
 from algo_trader.brokers.alpaca.wire import UNREADABLE, decoded
 from algo_trader.core.errors import Unanswered, Unavailable
+from algo_trader.core.types import Word
 from algo_trader.simulation.exchange import SimulatedExchange
 from algo_trader.simulation.fuse import Fuse
 from algo_trader.simulation.loop import now
@@ -58,7 +59,7 @@ class RestLine:
         self._fuse.touch(f"before {sort}")
         is_question = method == "GET"
         rates = world.plan.questions if is_question else world.plan.commands
-        fault = world.drawn("GET" if is_question else sort, rates)
+        fault = world.scripted(sort) or world.drawn("GET" if is_question else sort, rates)
         if fault is Fault.REFUSED and not self._may_refuse(method, terms):
             fault = None
         if fault is not None:
@@ -83,7 +84,7 @@ class RestLine:
         method: str,
         path: str,
         terms: Mapping[str, Any] | None,
-        fault: Fault | None,
+        fault: Word | None,
         limit_s: float,
     ) -> tuple[int, str]:
         """Status and content, or what went wrong on the way."""

@@ -3,11 +3,15 @@
 A short day holds what a month of a real strategy does. Paths: `calm` walks, `wild` ones, a `crash`
 that takes a fifth within minutes, a `gap` at the open, a `quiet` tape with minutes that nobody
 trades in.
+
+Where every price matters, a tape says them all: a word for each minute, in cents above the first
+price; `12` for a minute that trades at that alone, `0/12` for one that goes from here to there, `-`
+for one without a trade. Days are divided by `|`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -39,7 +43,7 @@ def sessions(days: int, minutes: int) -> list[Session]:
 
 
 class Market:
-    """The days of a seed: `history` to warm up on, then `period` to trade."""
+    """The days of a seed: `history` to warm up on, then `period` to trade, by `tapes` if any."""
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Market:
         paths: Sequence[str],
         minutes: int,
         history_days: int = 1,
+        tapes: Mapping[Symbol, str] | None = None,
     ) -> None:
         chance = Random(f"market {seed}")
         last = dict.fromkeys(symbols, START)
@@ -58,8 +63,35 @@ class Market:
             TapeDay(session=session, minutes=_day(chance, last, path, session))
             for path, session in zip(all_paths, days, strict=False)
         ]
+        if tapes:
+            made = [
+                TapeDay(session=session, minutes=_by_tapes(tapes, number - history_days, session))
+                for number, session in enumerate(days[:-1])
+            ]
         self.history, self.period = made[:history_days], made[history_days:]
         self.table = SessionTable(days)
+
+
+def _by_tapes(tapes: Mapping[Symbol, str], day: int, session: Session) -> list[MinuteBars]:
+    """The minutes of a day as the tapes have them; those before the first day stand still."""
+    minutes = range(session.opens_at, session.closes_at, MINUTE)
+    told = {
+        symbol: tape.split("|")[day].split() if day >= 0 else ["0"] * len(minutes)
+        for symbol, tape in tapes.items()
+    }
+    return [
+        tuple(
+            _bar(symbol, start, words[index])
+            for symbol, words in told.items()
+            if index < len(words) and words[index] != "-"
+        )
+        for index, start in enumerate(minutes)
+    ]
+
+
+def _bar(symbol: Symbol, start: int, word: str) -> Bar:
+    prices = [CENT * (START + int(cents)) for cents in word.split("/")]
+    return Bar(symbol, start, prices[0], max(prices), min(prices), prices[-1], 100)
 
 
 def _day(

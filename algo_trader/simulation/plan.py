@@ -92,6 +92,13 @@ class BarFault(Word):
     MUTE = "mute"
 
 
+class DiskFault(Word):
+    """What becomes of a commit that fails: nobody knows, but it is one of these."""
+
+    KEPT = "kept"
+    LOST = "lost"
+
+
 class Deed(Word):
     """What people do meanwhile: the account's owner at the broker's own screen, and operators."""
 
@@ -128,7 +135,7 @@ class Appointment(NamedTuple):
     """A deed, `minute` minutes into the session of number `day`."""
 
     day: int
-    minute: int
+    minute: float
     deed: Deed
     symbol: Symbol
 
@@ -138,9 +145,14 @@ class Plan:
     """A run. `speed` market seconds pass in a second of the loop's; `calm_minutes` before the end
     nothing goes wrong any more. `latency_s` is the longest of a request and of a frame.
 
+    `scripted` lets a certain request, frame, bar or commit go wrong: the n-th of its sort in a run,
+    such as `POST stop 1`, `DELETE orders 2`, `frame fill 1`, `bar 3`, `commit OrderFilled 1`.
+    `tapes` and `script` say every price, and all that the strategy does, if they are given.
+
     `crash_every` is the mean number of boundaries from a death to the next, 0 for none; `down_s`
     the longest time until the process is started again. `crash_at` names the boundaries instead,
-    one a life.
+    one a life; `downs_s` the times until the next start instead, one after the other. At last the
+    daemon is started once more, for `once_more_s`. It looks at the market's clock every `tick_s`.
     """
 
     seed: int = 1
@@ -158,11 +170,17 @@ class Plan:
     questions: Mapping[Fault, float] = field(default_factory=dict)
     frames: Mapping[FrameFault, float] = field(default_factory=dict)
     bars: Mapping[BarFault, float] = field(default_factory=dict)
+    scripted: Mapping[str, Word] = field(default_factory=dict)
+    tapes: Mapping[Symbol, str] = field(default_factory=dict)
+    script: str = ""
     lag_s: float = 0.0
     disk_pct: float = 0.0
     crash_every: int = 0
     crash_at: tuple[int, ...] = ()
     down_s: float = 5.0
+    downs_s: tuple[float, ...] = ()
+    once_more_s: float = 30.0
+    tick_s: float = 1.0
     deeds: tuple[Appointment, ...] = ()
 
     @property

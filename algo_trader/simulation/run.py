@@ -12,6 +12,7 @@ import gc
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,6 @@ from algo_trader.wiring.trading import Trading
 CONVERGE_S = 150.0
 """Seconds without faults within which everything must have come to rest."""
 COMPARED_S = 65.0
-ONCE_MORE_S = 30.0
 LONGEST_S = 50_000.0
 """Of the loop's time: a run that takes longer is stuck."""
 LIVES_MOST = 60
@@ -108,7 +108,9 @@ class _Run:
         self.plan = plan
         self.world = World(plan)
         self.witness = Witness(self.world)
-        market = Market(plan.seed, plan.symbols, plan.paths, plan.minutes, plan.history_days)
+        market = Market(
+            plan.seed, plan.symbols, plan.paths, plan.minutes, plan.history_days, plan.tapes
+        )
         self.exchange = self.witness.exchange = SimulatedExchange(plan, market)
         self.exchange.on_step = self.witness.look
         self.stage = Stage(
@@ -211,11 +213,12 @@ class _Run:
     async def _live_on(self) -> None:
         """One life after the other until the run is over."""
         dice = self.world.dice("down")
+        downs = chain(self.plan.downs_s, iter(lambda: dice.random() * self.plan.down_s, None))
         while not self._is_over.is_set():
             burns_at = None if self.world.is_calm else next(self._deaths)
             await self._one_life(burns_at)
             if not self._is_over.is_set():
-                await asyncio.sleep(dice.random() * self.plan.down_s)
+                await asyncio.sleep(next(downs))
             if len(self._fuses) > LIVES_MOST:
                 self._deaths = iter(lambda: None, 0)
 
@@ -299,7 +302,7 @@ class _Run:
         self.world.life += 1
         life = Life(self.stage, fuse)
         living = asyncio.create_task(life.live())
-        await asyncio.sleep(ONCE_MORE_S)
+        await asyncio.sleep(self.plan.once_more_s)
         life.stop("the simulation ends")
         await asyncio.wait({living})
         if error := living.exception():

@@ -17,6 +17,7 @@ from algo_trader.ledger.errors import StorageError
 from algo_trader.ledger.ledger import Ledger
 from algo_trader.ledger.writer import Writer
 from algo_trader.simulation.fuse import Fuse
+from algo_trader.simulation.plan import DiskFault
 from algo_trader.simulation.witness import Witness
 from algo_trader.simulation.world import World
 
@@ -65,6 +66,9 @@ class DirectWriter(Writer):
         dice, plan = self._world.dice("disk"), self._world.plan
         fails = not self._world.is_calm and dice.random() < plan.disk_pct
         is_kept = dice.random() < 0.5
+        for kind in kinds.split(", "):
+            if (fault := self._world.scripted(f"commit {kind}")) is not None:
+                fails, is_kept = True, fault is DiskFault.KEPT
         if not fails or is_kept:
             self._ledger.append(facts)
             self._witness.note_durable(facts)

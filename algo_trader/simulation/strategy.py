@@ -1,7 +1,8 @@
-"""What is traded unless a user names a strategy: one that acts all the time.
+"""What is traded unless a user names a strategy: one that acts all the time, and one that does what
+it is told.
 
-A day of forty minutes holds entries that fill, in whole or in part, and entries that expire, stops
-that are moved and hit, targets, exits and positions flattened at the close.
+A restless day of forty minutes holds entries that fill, in whole or in part, and entries that
+expire, stops that are moved and hit, targets, exits and positions flattened at the close.
 """
 
 from __future__ import annotations
@@ -10,10 +11,19 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from algo_trader.core.types import Candle
+from algo_trader.core.types import MINUTE, Candle, ExitReason, Side
 from algo_trader.indicators import IndicatorSet
+from algo_trader.simulation.market import FIRST_OPEN, START
 from algo_trader.strategies import Strategy
-from algo_trader.strategies.base import Position
+from algo_trader.strategies.base import (
+    HOLD,
+    NO_SIGNAL,
+    Exit,
+    Management,
+    MoveStop,
+    Position,
+    Signal,
+)
 
 CENT = Decimal("0.01")
 
@@ -79,3 +89,54 @@ class Restless(Strategy):
     def should_exit(self, bar: Candle, position: Position, indicators: IndicatorSet) -> bool:
         """After two candles in a row against the position."""
         return self.against >= 2
+
+
+DAY_S = 24 * 60 * MINUTE
+OPENS_AT = int(FIRST_OPEN.timestamp()) % DAY_S
+
+
+class Scripted(Strategy):
+    """Acts by a script: `1 buy 10 -20 60; 4 stop 5; 6 exit`.
+
+    Each move begins with the minute of the session whose candle it follows; prices are in cents
+    above the first one: of an entry its own, its stop's and, if it has one, its target's.
+    """
+
+    hyperparameters: ClassVar[Mapping[str, Any]] = {"script": ""}
+    candle_interval_minutes = 1
+    entry_expiry_candles = 3
+    sma_fast = 1
+    sma_slow = 2
+    script: str
+
+    def should_long(self, bar: Candle, indicators: IndicatorSet) -> bool:
+        """Never asked."""
+        raise NotImplementedError
+
+    entry_price = stop_loss_price = should_long  # type: ignore[assignment]
+
+    def signal(self, candle: Candle, indicators: IndicatorSet) -> Signal | str:
+        """The entry of this minute."""
+        deed, prices = self._move_after(candle)
+        if deed not in ("buy", "short"):
+            return NO_SIGNAL
+        entry, stop, *rest = prices
+        side = Side.LONG if deed == "buy" else Side.SHORT
+        return Signal(side, entry, stop, target=rest[0] if rest else None)
+
+    def manage(self, candle: Candle, position: Position, indicators: IndicatorSet) -> Management:
+        """The stop, or the exit, of this minute."""
+        deed, prices = self._move_after(candle)
+        if deed == "exit":
+            return Exit(ExitReason.STRATEGY)
+        return MoveStop(prices[0]) if deed == "stop" else HOLD
+
+    def _move_after(self, candle: Candle) -> tuple[str, list[Decimal]]:
+        """What is to be done, and at which prices; nothing in most minutes."""
+        minute = str((candle.start % DAY_S - OPENS_AT) // MINUTE)
+        for move in self.script.split(";"):
+            at, _, rest = move.strip().partition(" ")
+            if at == minute:
+                deed, *cents = rest.split()
+                return deed, [CENT * (START + int(each)) for each in cents]
+        return "", []

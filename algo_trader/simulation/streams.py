@@ -112,7 +112,9 @@ class TradeLine:
         world, line = self._world, self._line
         if not line.hears():
             return
-        fault = world.drawn("trade frame", world.plan.frames)
+        fault = world.scripted(f"frame {data.get('event')}") or world.drawn(
+            "trade frame", world.plan.frames
+        )
         if fault is FrameFault.CUT:
             line.cut("ConnectionClosedError")
             return
@@ -170,7 +172,7 @@ class BarLine:
             return
         told: list[Bar] = []
         for bar in bars:
-            match world.drawn("bar", world.plan.bars):
+            match world.scripted("bar") or world.drawn("bar", world.plan.bars):
                 case BarFault.CUT:
                     line.cut("ConnectionClosedError")
                     return

@@ -38,6 +38,7 @@ class World:
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._digest = blake2b(digest_size=16)
         self._dice: dict[str, Random] = {}
+        self._count: Counter[str] = Counter()
 
     def dice(self, about: str) -> Random:
         """The dice of a matter, which go on where they were left."""
@@ -45,6 +46,16 @@ class World:
         if found is None:
             found = self._dice[about] = self.plan.dice(about)
         return found
+
+    def scripted(self, sort: str) -> Word | None:
+        """What is to go wrong with this one, the next of its sort."""
+        if not self.plan.scripted:
+            return None
+        self._count[sort] += 1
+        fault = self.plan.scripted.get(f"{sort} {self._count[sort]}")
+        if fault is not None:
+            self.tally[f"fault: {sort} {fault}"] += 1
+        return fault
 
     def drawn(self, about: str, rates: Mapping[Kind, float]) -> Kind | None:
         """Which of the kinds happens this time, if any."""

@@ -95,7 +95,7 @@ class OpenTradeStream(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
     """All that the daemon meets of the world. `monotonic` seconds stand still while the machine
-    sleeps, `standing` ones do not.
+    sleeps, `standing` ones do not. Every `tick_s` of market time the engine is told the time.
     """
 
     broker: AlpacaBroker
@@ -106,6 +106,7 @@ class Outside:
     writer: Writer
     monotonic: Callable[[], float] = time.monotonic
     standing: Callable[[], float] = standing_clock
+    tick_s: float = 1.0
 
 
 def wire_alpaca(
@@ -158,6 +159,7 @@ def wire_alpaca(
         tell_fresh=tell_fresh,
         speed=clock.speed,
         real_clock=outside.monotonic,
+        tick_s=outside.tick_s,
     )
 
     def make_engine(book: Book) -> Engine:

@@ -4,7 +4,8 @@ The table, by what went wrong:
 
 * nothing was sent (no connection): again after a second, twice; a cancel three times;
 * it was sent and there is no answer, or a 5xx: questions and cancels again, for asking twice does
-  no harm; an order never, its outcome is looked up;
+  no harm, a cancel before long: shares may have no stop meanwhile; an order never, its outcome is
+  looked up;
 * 429: nothing was taken; every call pauses as long as the broker says, and this one is sent once
   more if that is short. A cancel keeps trying;
 * keys not accepted: never again; until they are, one call of all leaves every few seconds.
@@ -39,15 +40,18 @@ LEAST_S = 0.5
 
 
 class Retry(NamedTuple):
-    """How often a call is repeated, and whether also when it was sent and not answered."""
+    """How often a call is repeated, and whether also when it was sent and not answered, which it
+    counts as after `patience_s`, or at the end of its time.
+    """
 
     times: int
     after_silence: bool
     after_429: int
+    patience_s: float = float("inf")
 
 
 ORDER = Retry(2, after_silence=False, after_429=1)
-CANCEL = Retry(3, after_silence=True, after_429=3)
+CANCEL = Retry(3, after_silence=True, after_429=3, patience_s=2.5)
 QUESTION = Retry(2, after_silence=True, after_429=1)
 
 
@@ -119,8 +123,9 @@ class Calls:
                 raise Unavailable(f"{method} {path}: its time was over before it was sent")
             await self._budget.take(urgency, deadline.left_s - LEAST_S)
             may_repeat = tries < retry.times and deadline.left_s > PAUSE_S + LEAST_S
+            limit_s = min(deadline.left_s, retry.patience_s if may_repeat else deadline.left_s)
             try:
-                answer = await self._client.call(method, path, terms, limit_s=deadline.left_s)
+                answer = await self._client.call(method, path, terms, limit_s=limit_s)
             except NotConnected:
                 if not may_repeat:
                     raise

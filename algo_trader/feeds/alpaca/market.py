@@ -58,6 +58,7 @@ class LiveMarket:
         speed: float = 1.0,
         real_clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        tick_s: float = 1.0,
     ) -> None:
         self.symbols = tuple(symbols)
         self._clock = clock
@@ -70,6 +71,7 @@ class LiveMarket:
         self._speed = speed
         self._real = real_clock
         self._sleep = sleep
+        self._tick_s = tick_s
         self._feeder = Feeder(sessions, interval_minutes, speed)
         self._watch = MuteWatch()
         self._line_state = LineState.CONNECTING
@@ -167,7 +169,7 @@ class LiveMarket:
                 self._release()
             for ticked in self._ticked:
                 ticked.set()
-            left_s = 1.0 - self._clock.precise() % 1.0
+            left_s = self._tick_s - self._clock.precise() % self._tick_s
             await self._sleep(max(left_s / self._speed, TICK_REAL_S))
 
     # -- the stream --

@@ -1,0 +1,125 @@
+"""Every scenario, dying at every point: once at each boundary, and once more soon after.
+
+All that the process can do between two boundaries is to know something, which dies with it; so a
+sweep is over every moment at which it can die.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import NamedTuple
+
+from algo_trader.config import load_settings
+from algo_trader.simulation.campaign import SCRIPTED, Setup, Summary, summary
+from algo_trader.simulation.run import Outcome
+from algo_trader.simulation.scenarios import SCENARIOS
+
+AGAIN = (3, 10, 25)
+"""After so many boundaries of the next life it dies once more."""
+DOWNS_S = (0.3, 4.0)
+"""How long nobody is there after a death, by turns: some seconds of the market, some minutes."""
+PIECE = 50
+"""Points that a process is handed at a time."""
+ROOM = (
+    "watchlist=AA,BB",
+    "risk.max_position_pct=0.0125",
+    "risk.max_daily_loss_pct=0.1",
+    "risk.max_risk_per_trade_pct=0.02",
+    "risk.consecutive_loss_pause=10",
+)
+"""Limits under which a scenario's entries are of a dozen shares."""
+
+
+class Point(NamedTuple):
+    """A scenario, and the boundary at which each of its lives dies; none for a run in peace."""
+
+    name: str
+    crash_at: tuple[int, ...] = ()
+
+
+def play(point: Point) -> Outcome:
+    """Run it."""
+    plan = SCENARIOS[point.name].plan
+    if point.crash_at:
+        turns = [(sum(point.crash_at) + life) % 2 for life in range(len(point.crash_at))]
+        downs_s = plan.downs_s or tuple(DOWNS_S[turn] for turn in turns)
+        plan = replace(plan, crash_at=point.crash_at, downs_s=downs_s)
+    return _setup().play_plan(plan)
+
+
+def points_of(name: str, again: Sequence[int] = AGAIN) -> Iterator[Point]:
+    """Every point of a scenario: those of each of its lives, in order, and each once more."""
+    *lives, _once_more = play(Point(name)).boundaries
+    before: tuple[int, ...] = ()
+    for life in lives:
+        for number in range(len(life)):
+            yield Point(name, (*before, number))
+            yield from (Point(name, (*before, number, soon)) for soon in again)
+        before += (len(life),)
+
+
+@cache
+def _setup() -> Setup:
+    settings = load_settings(env_file=None, environ={}, overrides=list(ROOM)).settings
+    return Setup(settings=settings, reference=SCRIPTED)
+
+
+@dataclass(slots=True, kw_only=True)
+class Sweep:
+    """What a sweep has come to so far. `points` by scenario."""
+
+    points: Counter[str] = field(default_factory=Counter)
+    crash_points: int = 0
+    seconds: float = 0.0
+    lives: int = 0
+    boundaries: int = 0
+    tally: Counter[str] = field(default_factory=Counter)
+    bare_s: list[float] = field(default_factory=list)
+    failures: list[tuple[Point, Summary]] = field(default_factory=list)
+
+    @property
+    def runs(self) -> int:
+        """Runs so far."""
+        return self.points.total()
+
+    def add(self, point: Point, one: Summary) -> None:
+        """Count a run."""
+        self.points[point.name] += 1
+        self.crash_points += bool(point.crash_at)
+        self.lives += one.lives
+        self.boundaries += one.boundaries
+        self.tally += one.tally
+        self.bare_s += one.bare_s
+        if one.complaints:
+            self.failures.append((point, one))
+
+
+def sweep(points: Iterable[Point], jobs: int, tell: Callable[[Sweep], None]) -> Sweep:
+    """Run the points on so many processes; `tell` is called whenever some have ended."""
+    found = Sweep()
+    began = time.perf_counter()
+    wanted = list(points)
+    pieces = [wanted[at : at + PIECE] for at in range(0, len(wanted), PIECE)]
+    for piece, summaries in zip(pieces, _played(pieces, jobs), strict=True):
+        for point, one in zip(piece, summaries, strict=True):
+            found.add(point, one)
+        found.seconds = time.perf_counter() - began
+        tell(found)
+    return found
+
+
+def _played(pieces: Sequence[Sequence[Point]], jobs: int) -> Iterator[list[Summary]]:
+    if jobs == 1 or len(pieces) == 1:
+        yield from map(_play_all, pieces)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(_play_all, pieces)
+
+
+def _play_all(points: Sequence[Point]) -> list[Summary]:
+    return [summary(play(point)) for point in points]
