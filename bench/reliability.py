@@ -39,10 +39,10 @@ def campaigns(folder: Path, seeds: int, cycles: int, *, is_quick: bool) -> list[
     storage += ["--seeds", "2", "--every", "40"] if is_quick else ["--seeds", "4", "--every", "20"]
     kills = ["-m", "tests.chaos.campaign", "--cycles", str(cycles), "--go-on"]
     mutants = ["tests/simulation/find_kills.py", "--json", str(folder / "mutants.json")]
-    each = [] if is_quick else ["--twice"]
+    points = ["--scenario", "all", *(["--every", "200"] if is_quick else [])]
     return [
         ("simulate", [*ALGO, "simulate", "--seeds", str(seeds), "--json"], None),
-        ("scenarios", [*ALGO, "simulate", "--scenarios", *each, "--json"], None),
+        ("scenarios", [*ALGO, "simulate", *points, "--json"], None),
         ("mutants", [sys.executable, *mutants], folder / "mutants.json"),
         ("storage", [sys.executable, *storage], folder / "storage.json"),
         (
@@ -86,7 +86,7 @@ def _page(results: Mapping[str, Any]) -> Iterator[str]:
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}. "
         "`uv run python bench/reliability.py run FOLDER` makes the results anew; "
-        "[docs/simulation.md](simulation.md) says what is real in them and what is not."
+        "[simulation.md](simulation.md) says what is real in them and what is not."
     )
     yield ""
     yield "## What came out"
@@ -118,8 +118,9 @@ def _simulate_rows(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _scenario_rows(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
-        f"| every crash point of short scenarios | {found['scenarios']} scenarios, "
-        f"{found['crash_points']:,} crash points | {len(found['failures'])} |"
+        f"| crash points of scripted scenarios | {found['scenarios']} scenarios, "
+        f"{found['crash_points']:,} points, {found['deaths']:,} deaths, {found['checks']:,} checks; "
+        f"without a stop longest {found['bare']['longest_s']} s | {len(found['failures'])} |"
     )
 
 
