@@ -119,8 +119,8 @@ def _simulate_rows(found: Mapping[str, Any]) -> Iterator[str]:
 def _scenario_rows(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"| crash points of scripted scenarios | {found['scenarios']} scenarios, "
-        f"{found['crash_points']:,} points, {found['deaths']:,} deaths, {found['checks']:,} checks; "
-        f"without a stop longest {found['bare']['longest_s']} s | {len(found['failures'])} |"
+        f"{found['crash_points']:,} points, {found['deaths']:,} deaths, "
+        f"{found['checks']:,} checks; without a stop longest {found['bare']['longest_s']} s | {len(found['failures'])} |"
     )
 
 
