@@ -120,7 +120,8 @@ def _scenario_rows(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"| crash points of scripted scenarios | {found['scenarios']} scenarios, "
         f"{found['crash_points']:,} points, {found['deaths']:,} deaths, "
-        f"{found['checks']:,} checks; without a stop longest {found['bare']['longest_s']} s | {len(found['failures'])} |"
+        f"{found['checks']:,} checks; without a stop longest "
+        f"{found['bare']['longest_s']} s | {len(found['failures'])} |"
     )
 
 
@@ -218,10 +219,11 @@ def _mutants(found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "## Planted mistakes"
     yield ""
-    yield "| mistake | killed by | seeds that kill it |"
+    yield "| mistake | killed by | seeds of the campaign until it is |"
     yield "|---|---|---:|"
     for row in found["mutants"]:
-        yield f"| {row['name']} | {row['killed_by'] or '**alive**'} | {row['kills']} |"
+        killer = row["killed_by"] if row["killed"] else "**alive**"
+        yield f"| {row['mistake']} | {killer} | {row['seeds_to_kill'] or 'more'} |"
 
 
 def main() -> int:
