@@ -62,6 +62,7 @@ class _Line:
             self._cut.clear()
             self.world.away.discard(self.name)
             self.is_up, self.why, connected_at = True, "", now()
+            self.world.connected_at[self.name] = connected_at
             self.mute_until = 0.0
             self.tell(LineState.CONNECTED, "")
             while not self._cut.is_set():
