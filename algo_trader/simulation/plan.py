@@ -170,6 +170,12 @@ class Plan:
         """Whether somebody else trades the account too."""
         return any(each.deed in HANDS for each in self.deeds)
 
+    @property
+    def is_peaceful(self) -> bool:
+        """Whether nothing at all goes wrong."""
+        faults = (self.commands, self.questions, self.frames, self.bars, self.deeds, self.crash_at)
+        return not (any(faults) or self.disk_pct or self.crash_every)
+
     def dice(self, about: str) -> Random:
         """The dice of one matter."""
         return Random(f"{about} {self.seed}")
