@@ -6,6 +6,7 @@ the exchange's own orders; it asks the daemon nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 BOOKS = ("/orders", "/positions")
 """What is to be read of the broker before anything is risked."""
-TRADE_STREAM = "trade stream"
+TRADE_STREAM, BAR_STREAM = "trade stream", "bar stream"
+BARS = "bars"
+FIRST_BARS_S = 180
+"""Seconds of a session that may be over before there are bars to be missed."""
 SENDING_S = 10.0
 """From its decision to its last try to leave an entry takes no longer."""
 LINGERS_S = 8.0
@@ -140,6 +144,7 @@ class Conduct:
         since = self._witness.alive_since
         if connected_at < submitted_at:
             since = max(since, connected_at)
+        self._judge_feed(name, submitted_at)
         unread = [path for path in BOOKS if self._read_at.get(path, -1.0) < since]
         if unread:
             self._complain(f"the entry {name} was sent before {unread} were read (again)")
@@ -147,11 +152,31 @@ class Conduct:
         if late_s > SENDING_S:
             self._complain(f"the entry {name} was sent when its time was over")
 
+    def _judge_feed(self, name: str, submitted_at: float) -> None:
+        """No entry while bars are missed, nor before those that were missed are asked for."""
+        world, exchange = self._world, self._witness.exchange
+        self._check("entries only on a whole feed")
+        came_at = world.connected_at.get(BAR_STREAM, 0.0)
+        if BAR_STREAM in world.away:
+            if world.lost_at[BAR_STREAM] < submitted_at:
+                self._complain(f"the entry {name} was decided while the feed was away")
+            return
+        if came_at >= submitted_at:
+            return
+        session = exchange.market.table.at(int(exchange.time_now))
+        if session is None:
+            return
+        came_market = exchange.time_now - (now() - came_at) * exchange.clock.speed
+        had_begun = came_market > session.opens_at + FIRST_BARS_S
+        if had_begun and self._read_at.get(BARS, -1.0) < came_at:
+            self._complain(f"the entry {name} was sent before missed bars were asked for")
+
     # -- the account --
 
     def look(self) -> None:
         """No entry works that must not, and no closing order has opened a position."""
         self._look_at_positions()
+        self._look_for_twins()
         witness = self._witness
         if not witness.has_settled:
             return
@@ -175,6 +200,18 @@ class Conduct:
         if now() - began > bound_s and name not in self._told and not self._is_alerted(began):
             self._told.add(name)
             self._complain(f"the entry {name} works on although {why}")
+
+    def _look_for_twins(self) -> None:
+        self._check("one entry in a symbol")
+        working = Counter(
+            order.symbol
+            for order in self._witness.exchange.desk.blotter.open_orders()
+            if order.client_order_id in self._expires_at
+        )
+        for symbol, count in working.items():
+            if count > 1 and symbol not in self._told:
+                self._told.add(symbol)
+                self._complain(f"{count} entries work in {symbol} at once")
 
     def _is_alerted(self, began: float) -> bool:
         # The word of the halt itself is none on the order.

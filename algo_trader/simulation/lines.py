@@ -172,6 +172,7 @@ class RestLine:
         self._fuse.touch("after GET bars")
         if status != 200:
             raise Unanswered(f"GET {path}: HTTP {status}")
+        self._witness.note_answered("bars")
         return decoded(content)
 
 

@@ -50,6 +50,7 @@ class _Line:
         """The connection ends."""
         self.is_up = False
         self.world.away.add(self.name)
+        self.world.lost_at[self.name] = now()
         self._cut.set()
         self.why = why
 

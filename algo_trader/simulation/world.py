@@ -36,6 +36,8 @@ class World:
         """Streams that are not connected."""
         self.connected_at: dict[str, float] = {}
         """When each stream came last."""
+        self.lost_at: dict[str, float] = {}
+        """When each stream went last."""
         self.before: list[str] = []
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._digest = blake2b(digest_size=16)

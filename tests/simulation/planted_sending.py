@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from planting import Mutant, Swap, always, constant, never
 
-from algo_trader.brokers.alpaca import commands
+from algo_trader.brokers.alpaca import commands, orders
 from algo_trader.brokers.alpaca.answers import Refusal
 from algo_trader.brokers.alpaca.calls import Retry
 from algo_trader.brokers.alpaca.commands import Commands
@@ -130,7 +130,10 @@ def _random_names(body: Any) -> Any:
 
 def _floats(prices: Any) -> Any:
     def floats(request: ev.OrderRequest) -> dict[str, str]:
-        return {name: repr(float(price) * 1.1 / 1.1) for name, price in prices(request).items()}
+        return {
+            name: repr(round(float(price) / 0.01) * 0.01)
+            for name, price in prices(request).items()
+        }
 
     return floats
 
@@ -290,7 +293,7 @@ SENDING = (
     Mutant(
         "computes prices in floats",
         "a price has gone through a float on its way into the request",
-        [Swap(__import__("algo_trader.brokers.alpaca.orders", fromlist=["x"]), "_prices", _floats)],
+        [Swap(orders, "_prices", _floats)],
     ),
     Mutant(
         "takes 204 for canceled",

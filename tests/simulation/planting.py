@@ -10,14 +10,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from algo_trader.cli.simulate import ROOM
 from algo_trader.config.loading import load_settings
 from algo_trader.simulation.campaign import Setup
-from algo_trader.simulation.plan import SYMBOLS, Level, draw
+from algo_trader.simulation.plan import (
+    COMMAND_FAULTS,
+    QUESTION_FAULTS,
+    SYMBOLS,
+    Appointment,
+    BarFault,
+    Deed,
+    FrameFault,
+    Level,
+    Plan,
+    draw,
+)
 from algo_trader.simulation.world import World
+
 
 @dataclass(frozen=True, slots=True)
 class Swap:
@@ -56,19 +68,68 @@ class Mutant:
             yield
 
 
-class Seed(NamedTuple):
-    """A run of a campaign: its level, its seed and the shape of its days."""
+class Case(NamedTuple):
+    """A run: of a campaign at a level, or a short day on which one thing alone goes wrong."""
 
-    level: Level
     seed: int
+    level: Level = Level.NONE
     minutes: int = 30
     days: int = 1
+    alone: str = ""
 
     def __str__(self) -> str:
-        return f"{self.level} {self.seed} ({self.days} x {self.minutes} min)"
+        what = f"{self.alone} alone" if self.alone else f"faults {self.level}"
+        return f"seed {self.seed}, {what}, {self.days} x {self.minutes} min"
+
+    @property
+    def plan(self) -> Plan:
+        """What it holds in store."""
+        plan = draw(self.seed, self.level, self.minutes, self.days)
+        if self.alone:
+            plan = replace(plan, level=Level.HEAVY, latency_s=0.1, **ALONE[self.alone])
+        return plan
 
 
-def complaint(case: Seed, mutant: Mutant | None = None) -> str | None:
+def quiet(seed: int) -> Case:
+    """A day on which nothing goes wrong."""
+    return Case(seed)
+
+
+def alone(what: str, seed: int) -> Case:
+    """A day on which this alone goes wrong, often."""
+    return Case(seed, alone=what)
+
+
+def heavy(seed: int) -> Case:
+    """A run of `algo-trader simulate --faults heavy`."""
+    return Case(seed, Level.HEAVY, 40, 2)
+
+
+def _thrice(deed: Deed) -> tuple[Appointment, ...]:
+    return tuple(
+        Appointment(0, minute, deed, symbol)
+        for minute, symbol in zip((5, 10, 15), SYMBOLS, strict=True)
+    )
+
+
+OFTEN = 0.25
+ALONE: dict[str, dict[str, Any]] = {
+    **{f"command {fault}": {"commands": {fault: OFTEN}} for fault in COMMAND_FAULTS},
+    **{
+        f"question {fault}": {"questions": {fault: OFTEN}, "lag_s": 3.0}
+        for fault in QUESTION_FAULTS
+    },
+    **{f"frame {fault}": {"frames": {fault: OFTEN}} for fault in FrameFault},
+    **{f"bar {fault}": {"bars": {fault: OFTEN}} for fault in BarFault},
+    **{str(deed): {"deeds": _thrice(deed)} for deed in Deed},
+    "disk": {"disk_pct": 0.02},
+    "deaths": {"crash_every": 80},
+    "deaths under a halt": {"crash_every": 80, "deeds": _thrice(Deed.HALTS)},
+}
+"""What may go wrong alone."""
+
+
+def complaint(case: Case, mutant: Mutant | None = None) -> str | None:
     """The first complaint of a run, None if there is none."""
     said: list[str] = []
 
@@ -86,12 +147,12 @@ def complaint(case: Seed, mutant: Mutant | None = None) -> str | None:
     with Swap(World, "complain", make).done(), ExitStack() as stack, suppress(RuntimeError):
         for swap in planted:
             stack.enter_context(swap.done())
-        outcome = setup(case).play_plan(draw(case.seed, case.level, case.minutes, case.days))
+        outcome = setup(case).play_plan(case.plan)
         said += outcome.complaints
     return said[0] if said else None
 
 
-def setup(case: Seed) -> Setup:
+def setup(case: Case) -> Setup:
     """The settings of `simulate` with the built-in strategy."""
     loaded = load_settings(
         env_file=None, environ={}, overrides=[*ROOM, f"watchlist={','.join(SYMBOLS)}"]
