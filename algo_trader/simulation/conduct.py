@@ -30,6 +30,8 @@ SENDING_S = 10.0
 """From its decision to its last try to leave an entry takes no longer."""
 LINGERS_S = 8.0
 """An entry that must not fill any more has been canceled by then, or an operator was told."""
+AT_ONCE_S = 1.5
+"""The same where the lines are sound."""
 PRICES = ("limit_price", "stop_price")
 
 
@@ -196,7 +198,8 @@ class Conduct:
         else:
             return
         began = max(since)
-        bound_s = LINGERS_S + 4 * self._world.plan.latency_s
+        plan = self._world.plan
+        bound_s = (AT_ONCE_S if plan.has_sound_lines else LINGERS_S) + 4 * plan.latency_s
         if now() - began > bound_s and name not in self._told and not self._is_alerted(began):
             self._told.add(name)
             self._complain(f"the entry {name} works on although {why}")

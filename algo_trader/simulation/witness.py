@@ -32,6 +32,8 @@ FOUND_S = 75.0
 """Shares that somebody else has bought are found by the comparison of every minute."""
 BARE_S = 5.0
 """Shares may lack a working stop for so long."""
+QUIET_BARE_S = 1.5
+"""The same where nothing at all has gone wrong."""
 TOLD_S = 8.0
 """From then on an operator must have been told, whatever was lost on the way."""
 BARE_AFTER_START_S = 30.0
@@ -225,6 +227,8 @@ class Witness:
         """How long the daemon may take, given how slow its lines are."""
         plan = self.world.plan
         found_s = FOUND_S if plan.has_hands else TOLD_S
+        if not self.world.has_gone_wrong:
+            found_s = QUIET_BARE_S
         return found_s + REQUESTS * plan.latency_s
 
     def is_alerted(self, began: float) -> bool:

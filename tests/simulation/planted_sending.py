@@ -160,10 +160,9 @@ def _refused_is_gone(cancel: Any) -> Any:
     return refused_is_gone
 
 
-def _cancels_once(hear: Any) -> Any:
-    def cancels_once(self: Any, order: Order, truth: Any) -> None:
-        self._busy = frozenset((*self._busy, order.order_id))
-        hear(self, order, truth)
+def _cancels_once(may_cancel: Any) -> Any:
+    def cancels_once(order: Order, now: int) -> bool:
+        return not order.was_cancel_asked and bool(may_cancel(order, now))
 
     return cancels_once
 
@@ -313,7 +312,7 @@ SENDING = (
     Mutant(
         "cancels once",
         "a cancel without an answer is never sent again",
-        [Swap(Intake, "_hear", _cancels_once)],
+        [Swap(work, "may_cancel", _cancels_once)],
     ),
     Mutant(
         "believes in the moved stop",

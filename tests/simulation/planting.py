@@ -86,7 +86,7 @@ class Case(NamedTuple):
         """What it holds in store."""
         plan = draw(self.seed, self.level, self.minutes, self.days)
         if self.alone:
-            plan = replace(plan, level=Level.HEAVY, latency_s=0.1, **ALONE[self.alone])
+            plan = replace(plan, **{"latency_s": 0.1, **ALONE[self.alone]})
         return plan
 
 
@@ -122,6 +122,11 @@ ALONE: dict[str, dict[str, Any]] = {
     **{f"frame {fault}": {"frames": {fault: OFTEN}} for fault in FrameFault},
     **{f"bar {fault}": {"bars": {fault: OFTEN}} for fault in BarFault},
     **{str(deed): {"deeds": _thrice(deed)} for deed in Deed},
+    "slow lines and part fills": {"partial_pct": 90, "latency_s": 0.5, "speed": 60},
+    "deeds that nobody hears of": {
+        "frames": {FrameFault.DROPPED: 0.7},
+        "deeds": (*_thrice(Deed.BUYS), *_thrice(Deed.LOSES_STOP)),
+    },
     "disk": {"disk_pct": 0.02},
     "deaths": {"crash_every": 80},
     "deaths under a halt": {"crash_every": 80, "deeds": _thrice(Deed.HALTS)},
