@@ -16,9 +16,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from planted import MUTANTS
+from planted import EVERY_MUTANT, KILLS
 from planting import ALONE, Case, Mutant, alone, complaint, heavy, quiet
 
+SHORT_SEEDS = (1, 2)
 _passed: dict[Case, bool] = {}
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     wanted = [
         mutant
-        for mutant in MUTANTS
+        for mutant in EVERY_MUTANT
         if not options.only or any(part in mutant.name for part in options.only)
     ]
     found = [_row(mutant, seeds) for mutant in wanted]
@@ -52,7 +53,7 @@ def main() -> None:
 
 def _row(mutant: Mutant, seeds: range) -> dict[str, Any]:
     began = time.perf_counter()
-    short, words = _first(mutant, _short_cases(seeds.start))
+    short, words = _first(mutant, _short_cases(mutant))
     killer, heavy_words = _first(mutant, map(heavy, seeds))
     tried = killer.seed - seeds.start + 1 if killer is not None else None
     took_s = time.perf_counter() - began
@@ -78,9 +79,14 @@ def _first(mutant: Mutant, cases: Iterable[Case]) -> tuple[Case | None, str]:
     return None, ""
 
 
-def _short_cases(seed: int) -> Iterator[Case]:
-    yield quiet(seed)
-    yield from (alone(what, seed) for what in ALONE)
+def _short_cases(mutant: Mutant) -> Iterator[Case]:
+    """The run that killed it before, then all others."""
+    known = KILLS.get(mutant.name)
+    if known is not None:
+        yield known
+    yield from map(quiet, SHORT_SEEDS)
+    for seed in SHORT_SEEDS:
+        yield from (alone(what, seed) for what in ALONE)
 
 
 def _is_passed(case: Case) -> bool:

@@ -18,11 +18,15 @@ from algo_trader.core.orders import OrderState
 from algo_trader.engine import judge, listener
 from algo_trader.engine import reconcile as comparing
 from algo_trader.engine.judge import Judge
+from algo_trader.feeds.alpaca.market import LiveMarket
 from algo_trader.risk.rules import BreakerRule, HaltRule, ReadinessRule
 from algo_trader.runtime import daemon, reconcile
 from algo_trader.runtime.daemon import Daemon
+from algo_trader.runtime.gate import Gate
+from algo_trader.runtime.lines import MARKET_DATA
 from algo_trader.runtime.pump import Pump
 from algo_trader.runtime.remote import RECONCILE, Remote
+from algo_trader.wiring.alpaca import FRESH
 
 
 def _ends_only(reports_of: Any) -> Any:
@@ -79,11 +83,23 @@ def _at_first_sight(compare_positions: Any) -> Any:
 
 def _begins_blind(begin: Any) -> Any:
     async def begins_blind(self: Any) -> None:
-        self._stream_seen.set()
         self._gate.open(RECONCILE)
         self.has_begun = True
 
     return begins_blind
+
+
+def _open_for(*names: str) -> Callable[[Any], Any]:
+    """A gate that these reasons do not close."""
+
+    def make(close: Any) -> Any:
+        def closes(self: Any, name: str, why: str, **named: Any) -> None:
+            if name not in names:
+                close(self, name, why, **named)
+
+        return closes
+
+    return make
 
 
 def _folds(change: Callable[[Book], None]) -> Callable[[Any], Any]:
@@ -225,6 +241,16 @@ TRUTH = (
         "passes its gate",
         "entries leave although the books are being compared or the feed is stale",
         [Swap(ReadinessRule, "refuses", never)],
+    ),
+    Mutant(
+        "leaves gaps open",
+        "minutes that were missed while the feed was away are not asked for",
+        [Swap(LiveMarket, "_fill_gap", nothing_at_last)],
+    ),
+    Mutant(
+        "trades on a feed that is gone",
+        "the last prices are traded on, however long ago they came",
+        [Swap(Gate, "close", _open_for(MARKET_DATA, FRESH))],
     ),
     Mutant(
         "decides under a halt",

@@ -23,6 +23,7 @@ from algo_trader.simulation.plan import (
     Appointment,
     BarFault,
     Deed,
+    Fault,
     FrameFault,
     Level,
     Plan,
@@ -129,6 +130,7 @@ ALONE: dict[str, dict[str, Any]] = {
     },
     "disk": {"disk_pct": 0.02},
     "deaths": {"crash_every": 80},
+    "deaths and lost commands": {"crash_every": 60, "commands": {Fault.LOST: OFTEN}},
     "deaths under a halt": {"crash_every": 80, "deeds": _thrice(Deed.HALTS)},
 }
 """What may go wrong alone."""
