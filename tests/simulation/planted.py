@@ -22,7 +22,7 @@ KILLS: dict[str, Case] = {
     "believes the first absence": alone("question stale", 3),
     "sends an unknown entry again": alone("command lost", 1),
     "posts again after silence": alone("command reset", 1),
-    "names a retry anew": alone("command late", 2),
+    "names a retry anew": heavy(6),
     "makes names up": quiet(1),
     "computes prices in floats": quiet(1),
     "takes 204 for canceled": quiet(1),
@@ -49,7 +49,6 @@ KILLS: dict[str, Case] = {
     "takes a part for the whole": quiet(2),
     "books the price it asked for": quiet(1),
     "never compares positions": alone("owner buys shares", 1),
-    "compares when told to": alone("deeds that nobody hears of", 1),
     "believes an order gone": alone("deaths", 1),
     "begins blind": alone("deaths", 1),
     "trusts a stream that comes back": alone("frame cut", 1),
@@ -72,6 +71,8 @@ SURVIVORS: dict[str, str] = {
     "leaves the stop of what is gone": "the broker holds the shares for the stop: nobody can sell"
     " them while it works",
     "is deaf after the end": "an order's end is told only with all of its executions",
+    "compares when told to": "what somebody else trades is told by the stream as well, and open"
+    " orders by the sweep",
     "never sweeps": "an entry's life is short, and its cancel tells what was filled",
     "believes positions at first sight": "orders are compared just before, so that a delay hardly"
     " ever shows",
