@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from planted import EVERY_MUTANT, KILLS
+from planted import EVERY_MUTANT, KILLS, SURVIVORS
 from planting import ALONE, Case, Mutant, alone, complaint, heavy, quiet
 
 SHORT_SEEDS = (1, 2)
@@ -35,7 +35,8 @@ def main() -> None:
     wanted = [
         mutant
         for mutant in EVERY_MUTANT
-        if not options.only or any(part in mutant.name for part in options.only)
+        if any(part in mutant.name for part in options.only or ())
+        or (not options.only and mutant.name in KILLS)
     ]
     found = [_row(mutant, seeds) for mutant in wanted]
     killed = [row for row in found if row["killed"]]
@@ -45,6 +46,7 @@ def main() -> None:
         "killed": len(killed),
         "median_seeds_to_kill": median(needed) if needed else None,
         "mutants": found,
+        "harmless": SURVIVORS,
     }
     print(f"{len(killed)} of {len(found)} mutants are killed")  # noqa: T201
     if options.json is not None:
