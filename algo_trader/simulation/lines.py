@@ -74,6 +74,8 @@ class RestLine:
         body = None if not content else decoded(content)
         if fault in (Fault.GARBLED, Fault.ERROR_BEFORE, Fault.ERROR_AFTER):
             body = UNREADABLE
+        if is_question and status == 200 and body is not UNREADABLE:
+            self._witness.note_answered(path)
         return Answer(status, body, {}, sent_at, now())
 
     def close(self) -> None:
@@ -171,6 +173,7 @@ class RestLine:
         self._fuse.touch("after GET bars")
         if status != 200:
             raise Unanswered(f"GET {path}: HTTP {status}")
+        self._witness.note_answered("bars")
         return decoded(content)
 
 

@@ -55,6 +55,7 @@ def compare(driver: sqlite3.Connection, exchange: SimulatedExchange, plan: Plan)
             yield f"{decision} has led to {count} entries"
     if ours.positions != theirs.positions:
         yield f"positions: the ledger has {ours.positions}, the exchange {theirs.positions}"
+    yield from _left_behind(theirs, plan)
     yield from verify(driver)
     if has_busts:
         return  # What was taken back is put right by comparing, not by unwinding.
@@ -68,6 +69,29 @@ def compare(driver: sqlite3.Connection, exchange: SimulatedExchange, plan: Plan)
     has_reason = plan.deeds or Fault.LATE in plan.commands  # Which may come when all is over.
     if ours.oddities and not has_reason:
         yield f"on record without a reason: {ours.oddities}"
+    if ours.adjusted > ROUNDING * len(theirs.fills) and not plan.has_hands:
+        yield f"cash was adjusted by {ours.adjusted} without a reason"
+
+
+def _left_behind(theirs: _Theirs, plan: Plan) -> Iterator[str]:
+    """What works on, or is held, when the last session is over."""
+    closing: dict[str, Decimal] = defaultdict(Decimal)
+    ending = set()
+    for name, order in theirs.orders.items():
+        if not order.is_open:
+            continue
+        if "-entry-" in name:
+            yield f"the entry {name} is left behind"
+        elif "-target-" not in name:
+            ending |= {order.symbol} if order.type == "market" else set()
+            closing[order.symbol] += order.qty_open if order.action == "sell" else -order.qty_open
+    for symbol, qty in closing.items():
+        held = theirs.positions.get(symbol, Decimal(0))
+        if abs(qty) > abs(held) or qty * held < 0:
+            yield f"closing orders over {qty} {symbol} are left behind, and {held} are held"
+    kept = {symbol: qty for symbol, qty in theirs.positions.items() if symbol not in ending}
+    if kept and plan.is_peaceful:
+        yield f"held beyond the last close, and nothing closes it: {kept}"
 
 
 class _Ours:
@@ -86,7 +110,7 @@ class _Ours:
         }
         requests: dict[str, Any] = {}
         self.fills: dict[str, Decimal] = defaultdict(Decimal)
-        self.cash = Decimal(0)
+        self.cash = self.adjusted = Decimal(0)
         held: dict[str, Decimal] = defaultdict(Decimal)
         for kind, fact in facts:
             match kind:
@@ -105,6 +129,7 @@ class _Ours:
                     held[fact["symbol"]] += signed if kind == "SharesAdopted" else -signed
                 case "CashAdjusted":
                     self.cash = Decimal(fact["cash"])
+                    self.adjusted += abs(Decimal(fact["amount"]))
         self.positions = {symbol: qty for symbol, qty in held.items() if qty}
         odd = {"Halted", "Discrepancy", "SharesAdopted", "SharesGone"}
         self.oddities = [fact for kind, fact in facts if kind in odd]

@@ -188,6 +188,17 @@ class Plan:
         """Whether somebody else trades the account too."""
         return any(each.deed in HANDS for each in self.deeds)
 
+    @property
+    def is_peaceful(self) -> bool:
+        """Whether nothing at all goes wrong."""
+        return self.has_sound_lines and not (self.bars or self.deeds)
+
+    @property
+    def has_sound_lines(self) -> bool:
+        """Whether the broker always hears and answers, and the process lives."""
+        faults = (self.commands, self.questions, self.frames, self.crash_at)
+        return not (any(faults) or self.disk_pct or self.crash_every)
+
     def dice(self, about: str) -> Random:
         """The dice of one matter."""
         return Random(f"{about} {self.seed}")

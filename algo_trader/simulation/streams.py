@@ -50,6 +50,7 @@ class _Line:
         """The connection ends."""
         self.is_up = False
         self.world.away.add(self.name)
+        self.world.lost_at[self.name] = now()
         self._cut.set()
         self.why = why
 
@@ -62,6 +63,7 @@ class _Line:
             self._cut.clear()
             self.world.away.discard(self.name)
             self.is_up, self.why, connected_at = True, "", now()
+            self.world.connected_at[self.name] = connected_at
             self.mute_until = 0.0
             self.tell(LineState.CONNECTED, "")
             while not self._cut.is_set():

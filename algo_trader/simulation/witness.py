@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from algo_trader.core import events as ev
 from algo_trader.core.types import ZERO, Role, Symbol
+from algo_trader.simulation.conduct import Conduct
 from algo_trader.simulation.loop import now
 from algo_trader.simulation.world import World
 
@@ -31,6 +32,8 @@ FOUND_S = 75.0
 """Shares that somebody else has bought are found by the comparison of every minute."""
 BARE_S = 5.0
 """Shares may lack a working stop for so long."""
+QUIET_BARE_S = 1.5
+"""The same where nothing at all has gone wrong."""
 TOLD_S = 12.0
 """From then on an operator must have been told, whatever was lost on the way: an order whose answer
 and whose fill's frame are both lost is asked about when its request is given up, after 8.5 s.
@@ -65,8 +68,8 @@ class Witness:
         self.checks: Counter[str] = Counter()
         self.exchange: SimulatedExchange
         self.is_alive = False
-        self._world = world
-        self._alive_since = 0.0
+        self.world = world
+        self.alive_since = 0.0
         self._alerted_at = float("-inf")
         self._standing: set[str] = set()
         self._intended: dict[str, ev.OrderRequest] = {}
@@ -78,12 +81,13 @@ class Witness:
         self._is_halted = False
         self._deaths_at_start = 0
         self._bare_since: dict[Symbol, float] = {}
+        self._conduct = Conduct(self)
 
     # -- the process --
 
     def born(self) -> None:
         """An incarnation begins."""
-        self.is_alive, self._alive_since = True, now()
+        self.is_alive, self.alive_since = True, now()
         self._standing.clear()
 
     def died(self, *, is_crash: bool, was_trading: bool) -> None:
@@ -95,7 +99,7 @@ class Witness:
             "died while reconciling": is_crash and not was_trading,
             "died thrice at the start": self._deaths_at_start >= 3,
         }
-        self._world.tally.update(f"seen: {what}" for what, is_so in seen.items() if is_so)
+        self.world.tally.update(f"seen: {what}" for what, is_so in seen.items() if is_so)
 
     def hear(self, event: str, fields: Mapping[str, Any]) -> None:
         """What the daemon's log says."""
@@ -110,6 +114,7 @@ class Witness:
 
     def note_durable(self, facts: Sequence[ev.Fact]) -> None:
         """These facts cannot be lost any more."""
+        self._conduct.note_durable(facts)
         for fact in facts:
             match fact:
                 case ev.OrderIntended():
@@ -136,21 +141,26 @@ class Witness:
         self.checks["sent only what was on record"] += 1
         request = self._intended.get(name)
         if request is None:
-            self._world.complain(f"{name} was sent before it was on record as intended")
+            self.world.complain(f"{name} was sent before it was on record as intended")
             return
         if not self._submitting[name]:
-            self._world.complain(f"{name} was sent before it was on record that it leaves")
+            self.world.complain(f"{name} was sent before it was on record that it leaves")
         stated = (terms or {}).get("qty")
         if stated is not None and Decimal(stated) != request.qty:
-            self._world.complain(f"{name}: {stated} shares were sent, {request.qty} are on record")
+            self.world.complain(f"{name}: {stated} shares were sent, {request.qty} are on record")
+        self._conduct.note_leaving(method, terms or {})
         if name in self._entries:
             self.checks["no entry under a halt"] += 1
             if self._is_halted and name not in self._begun:
-                self._world.complain(f"the entry {name} was sent although trading is halted")
+                self.world.complain(f"the entry {name} was sent although trading is halted")
             self._begun.add(name)
             self._sent[name] += may_be_taken
             if self._sent[name] > 1:
-                self._world.complain(f"the entry {name} was sent twice")
+                self.world.complain(f"the entry {name} was sent twice")
+
+    def note_answered(self, path: str) -> None:
+        """A question was answered, and the answer can be read."""
+        self._conduct.note_answered(path)
 
     def note_arrival(self, method: str, terms: Mapping[str, Any] | None) -> None:
         """A request is at the exchange."""
@@ -158,19 +168,20 @@ class Witness:
         if method == "POST" and name in self._entries:
             self.checks["entries only in a session"] += 1
             if self.exchange.market.table.at(int(self.exchange.time_now)) is None:
-                self._world.tally["seen: an entry arrived after the close"] += 1
+                self.world.tally["seen: an entry arrived after the close"] += 1
 
     # -- the account --
 
     def look(self) -> None:
         """Every share at the exchange has a working closing order there, and no more than one."""
-        for symbol in self._world.plan.symbols:
+        for symbol in self.world.plan.symbols:
             self._look_at(symbol)
+        self._conduct.look()
 
     def _look_at(self, symbol: Symbol) -> None:
         held = self.exchange.held(symbol)
-        if held and self.is_alive and len(self._world.away) == STREAMS:
-            self._world.tally["seen: deaf with a position"] += 1
+        if held and self.is_alive and len(self.world.away) == STREAMS:
+            self.world.tally["seen: deaf with a position"] += 1
         stops = exits = ZERO
         for order in self.exchange.desk.blotter.open_orders(symbol):
             is_closing = (order.action == "sell") is (held > 0) and held != 0
@@ -182,9 +193,9 @@ class Witness:
                 exits += order.qty_open
         self.checks["never more than held is closed"] += 1
         if stops + exits > abs(held) and held:
-            self._world.tally["seen: more closing orders than shares"] += 1
-            if not self._world.plan.has_hands:
-                self._world.complain(
+            self.world.tally["seen: more closing orders than shares"] += 1
+            if not self.world.plan.has_hands:
+                self.world.complain(
                     f"{stops} by stops and {exits} at market would close {held} {symbol}"
                 )
         self.checks["every share has its stop"] += 1
@@ -192,35 +203,43 @@ class Witness:
             began = self._bare_since.pop(symbol, None)
             if began is not None:
                 self.bare_s.append(now() - began)
-                if now() - began > BARE_S and self.is_alive and not self._is_alerted(began):
-                    self._world.tally["seen: bare for longer, mended, not told of"] += 1
+                if now() - began > BARE_S and self.is_alive and not self.is_alerted(began):
+                    self.world.tally["seen: bare for longer, mended, not told of"] += 1
             return
         began = self._bare_since.setdefault(symbol, now())
         self._judge_bare(symbol, held, began)
 
     def _judge_bare(self, symbol: Symbol, held: Decimal, began: float) -> None:
-        if not self.is_alive or now() - self._alive_since < BARE_AFTER_START_S:
+        if not self.has_settled:
             return
-        since = max(began, self._alive_since)
-        if now() - since > self._bound_s and not self._is_alerted(began):
-            self._world.complain(
-                f"{held} {symbol} without a working stop for {now() - since:.1f} s, and no alert"
+        since = max(began, self.alive_since)
+        is_excused = self.world.has_gone_wrong and self.is_alerted(began)
+        if now() - since > self._bound_s and not is_excused:
+            self.world.complain(
+                f"{held} {symbol} without a working stop for {now() - since:.1f} s, and no reason"
             )
             self._bare_since[symbol] = now()
 
+    @property
+    def has_settled(self) -> bool:
+        """Whether the process has had the time to look around."""
+        patience_s = BARE_AFTER_START_S if self.world.has_gone_wrong else BARE_S
+        return self.is_alive and now() - self.alive_since >= patience_s
 
     @property
     def _bound_s(self) -> float:
         """How long the daemon may take, given how slow its lines are."""
-        plan = self._world.plan
+        plan = self.world.plan
         found_s = FOUND_S if plan.has_hands else TOLD_S
+        if not self.world.has_gone_wrong:
+            found_s = QUIET_BARE_S
         return found_s + REQUESTS * plan.latency_s
 
-    def _is_alerted(self, began: float) -> bool:
+    def is_alerted(self, began: float) -> bool:
         """Whether the operator has been told since, or knows that fills may go unheard."""
         return (
             self._alerted_at >= began
-            or TRADE_STREAM in self._world.away
+            or TRADE_STREAM in self.world.away
             or not self._standing.isdisjoint(DEAF)
         )
 

@@ -34,11 +34,21 @@ class World:
         self.life = 0
         self.away: set[str] = set()
         """Streams that are not connected."""
+        self.connected_at: dict[str, float] = {}
+        """When each stream came last."""
+        self.lost_at: dict[str, float] = {}
+        """When each stream went last."""
         self.before: list[str] = []
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._digest = blake2b(digest_size=16)
         self._dice: dict[str, Random] = {}
         self._count: Counter[str] = Counter()
+        self._faults = 0
+
+    @property
+    def has_gone_wrong(self) -> bool:
+        """Whether anything has been otherwise than it should be: only that excuses anything."""
+        return bool(self._faults or self.plan.deeds or self.plan.disk_pct or self.tally["death"])
 
     def dice(self, about: str) -> Random:
         """The dice of a matter, which go on where they were left."""
@@ -55,6 +65,7 @@ class World:
         fault = self.plan.scripted.get(f"{sort} {self._count[sort]}")
         if fault is not None:
             self.tally[f"fault: {sort} {fault}"] += 1
+            self._faults += 1
         return fault
 
     def drawn(self, about: str, rates: Mapping[Kind, float]) -> Kind | None:
@@ -65,6 +76,7 @@ class World:
         for kind, rate in rates.items():
             if dice.random() < rate:
                 self.tally[f"fault: {about} {kind}"] += 1
+                self._faults += 1
                 return kind
         return None
 
