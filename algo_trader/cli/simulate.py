@@ -159,6 +159,10 @@ def _setup(
     rest = list(overrides)
     if cls is not Velez:
         own, rest = strategy_overrides(rest, cls.own_parameters())
+    if any(override.partition("=")[0].strip() == "watchlist" for override in overrides):
+        raise ConfigError(
+            f"--set watchlist: the simulated market has {', '.join(SYMBOLS)} alone; leave it away"
+        )
     base = [*(ROOM if reference == BUILT_IN else ()), f"watchlist={','.join(SYMBOLS)}"]
     loaded = load_settings(
         env_file=options.env_file, environ=os.environ, overrides=[*base, *rest]
