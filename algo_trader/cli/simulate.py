@@ -109,8 +109,8 @@ def command(
 
     \b
     Examples:
-      algo-trader simulate --seeds 200
       algo-trader simulate --seed 7 --trace
+      algo-trader simulate --seeds 200
       algo-trader simulate --strategy my_strategy.py:Mine --minutes 390 --days 1
     """
     if seed is not None and seeds is not None:

@@ -292,7 +292,7 @@ class Strategy(ABC):
 
     def manage(self, candle: Candle, position: Position, indicators: IndicatorSet) -> Management:
         """What to do with the position after this candle: nothing before the averages are warm, as
-        after a restart with too little history.
+        in what a restart goes through again of a session that is over.
         """
         if indicators.bar_count < self.required_history():
             return HOLD
