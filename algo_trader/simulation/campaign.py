@@ -63,7 +63,8 @@ class Setup:
     def play_plan(self, plan: Plan) -> Outcome:
         """Run a plan. StrategyError, which names the seed, at a mistake of the strategy's."""
         try:
-            with redirect_stdout(sys.stderr):  # A strategy may print; the answer stays one document.
+            # A strategy may print; the answer stays one document.
+            with redirect_stdout(sys.stderr):
                 return self._played(plan)
         except StrategyError as error:
             raise StrategyError(f"seed {plan.seed}: {error}", error.strategy_traceback) from error

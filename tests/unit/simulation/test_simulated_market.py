@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_sessions_are_weekdays_in_a_row() -> None:
     assert [session.date.weekday() for session in found] == [1, 2, 3, 4, 0, 1, 2, 3]
     for session in found:
         assert session.closes_at - session.opens_at == 40 * MINUTE
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert before.closes_at < after.opens_at
 
 
@@ -64,7 +65,7 @@ def test_days_are_what_they_are_called() -> None:
     """Goal: a crash falls by a fifth in a minute, a quiet day has holes. Method: a market each."""
     crash = Market(2, SYMBOLS, ("crash",), 40).period[0]
     walks = [closes(crash, symbol) for symbol in SYMBOLS]
-    steps = [b / a for walk in walks for a, b in zip(walk, walk[1:], strict=False)]
+    steps = [b / a for walk in walks for a, b in pairwise(walk)]
     assert sum(step < Decimal("0.83") for step in steps) >= 2
     calm, quiet = (Market(2, SYMBOLS, (path,), 390).period[0] for path in ("calm", "quiet"))
     bars = {name: sum(map(len, day.minutes)) for name, day in (("c", calm), ("q", quiet))}

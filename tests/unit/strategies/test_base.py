@@ -157,7 +157,10 @@ def test_manage(bar: Candle, wanted: object) -> None:
 
 
 def test_nothing_is_managed_before_the_averages_are_warm() -> None:
-    """Goal: what a strategy is handed is not None, after a restart too. Method: one candle short."""
+    """Goal: what a strategy is handed is not None, after a restart too.
+
+    Method: a candle fewer than it asks for.
+    """
     strategy = Breakout("X")
     short = warm(strategy.required_history() - 1)
     assert [strategy.manage(bar, Held(), short) for bar in (GREEN, RED)] == [HOLD, HOLD]
