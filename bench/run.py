@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 sys.dont_write_bytecode = True  # nothing is written into the repository
 
-from measure import Child, Row, Series, judge, run_child, table  # noqa: E402
+from measure import Child, Row, Series, judge, run_child, table  # noqa: E402 - after that
 
 HERE = Path(__file__).resolve().parent
 RIVAL_PACKAGES = ("backtrader==1.9.78.123", "nautilus_trader==1.221.0", "pyarrow")

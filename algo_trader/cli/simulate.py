@@ -125,8 +125,8 @@ def command(
 
     \b
     Examples:
-      algo-trader simulate --seeds 200
       algo-trader simulate --seed 7 --trace
+      algo-trader simulate --seeds 200
       algo-trader simulate --scenario all --every 40
       algo-trader simulate --strategy my_strategy.py:Mine --minutes 390 --days 1
     """
@@ -191,6 +191,10 @@ def _setup(
     rest = list(overrides)
     if cls is not Velez:
         own, rest = strategy_overrides(rest, cls.own_parameters())
+    if any(override.partition("=")[0].strip() == "watchlist" for override in overrides):
+        raise ConfigError(
+            f"--set watchlist: the simulated market has {', '.join(SYMBOLS)} alone; leave it away"
+        )
     base = [*(ROOM if reference == BUILT_IN else ()), f"watchlist={','.join(SYMBOLS)}"]
     loaded = load_settings(
         env_file=options.env_file, environ=os.environ, overrides=[*base, *rest]

@@ -82,7 +82,10 @@ def positions(ledger: Ledger, wanted: Filters) -> dict[str, list[dict[str, Any]]
     return {"positions": held(ledger.own_book(), wanted)}
 
 
-def held(book: Book, wanted: Filters = Filters()) -> list[dict[str, Any]]:  # noqa: B008
+def held(
+    book: Book,
+    wanted: Filters = Filters(),  # noqa: B008 - it is frozen
+) -> list[dict[str, Any]]:
     """The open positions of a book; `cover` are the stops that protect one, working or sent."""
     found: Iterable[Holding] = (
         holding

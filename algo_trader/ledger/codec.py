@@ -180,7 +180,7 @@ def _record_codec(cls: type) -> tuple[Convert, Convert]:
     defaults = getattr(cls, "_field_defaults", {})
     plan = tuple(
         _field(name, hints[name], name not in defaults)
-        for name in sorted(cls._fields)  # type: ignore[attr-defined]
+        for name in sorted(cls._fields)  # type: ignore[attr-defined]  # a NamedTuple
     )
 
     def write(record: Any) -> dict[str, Any]:

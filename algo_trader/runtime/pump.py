@@ -159,7 +159,7 @@ class Pump:
                     if not done.done():
                         done.set_result(None)
         finally:
-            for task in set(self._in_flight.values()):
+            for task in dict.fromkeys(self._in_flight.values()):
                 task.cancel()
 
     def _take(self, item: Input) -> None:
@@ -316,7 +316,7 @@ class Pump:
         self._ask_about_woken()
 
     def _ask_about_woken(self) -> None:
-        for order_id in sorted(each for each in self._woken if each not in self._in_flight):
+        for order_id in sorted(self._woken - self._in_flight.keys()):
             self._woken.remove(order_id)
             if order_id in self.engine.book.orders and self._failure is None:
                 self._start((order_id,), partial(self._look_up, order_id))

@@ -196,7 +196,7 @@ class Supervisor:
             if self._over.is_set():
                 raise
             return error  # Not by us: a task that cancelled itself has ended all the same.
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001 - no task ends unseen
             return error
         return None
 

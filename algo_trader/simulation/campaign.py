@@ -6,14 +6,17 @@ at, the last lines of its trace and the command that replays it.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from algo_trader.config import Settings
+from algo_trader.core.errors import StrategyError
 from algo_trader.core.holding import Holding
 from algo_trader.core.types import MINUTE
 from algo_trader.engine.lane import Lane
@@ -60,7 +63,15 @@ class Setup:
         return self.play_plan(plan)
 
     def play_plan(self, plan: Plan) -> Outcome:
-        """Run a plan."""
+        """Run a plan. StrategyError, which names the seed, at a mistake of the strategy's."""
+        try:
+            # A strategy may print; the answer stays one document.
+            with redirect_stdout(sys.stderr):
+                return self._played(plan)
+        except StrategyError as error:
+            raise StrategyError(f"seed {plan.seed}: {error}", error.strategy_traceback) from error
+
+    def _played(self, plan: Plan) -> Outcome:
         cls = strategy_named(self.reference)
         parameters = strategy_parameters(cls, self.settings, dict(self.own))
         if cls is Restless:

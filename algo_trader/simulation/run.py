@@ -18,6 +18,7 @@ from typing import Any
 
 from algo_trader.config import Settings
 from algo_trader.core import work
+from algo_trader.core.errors import StrategyError
 from algo_trader.core.types import MINUTE
 from algo_trader.exchange.orders import UNROUTED
 from algo_trader.ledger.errors import StorageError
@@ -67,7 +68,7 @@ class Outcome:
 
 
 def run(plan: Plan, settings: Settings, trading: Trading) -> Outcome:
-    """Run a plan to its end."""
+    """Run a plan to its end. StrategyError at a mistake of the strategy's: it proves nothing."""
     loop = VirtualLoop()
     simulation: _Run | None = None
     is_collecting = gc.isenabled()
@@ -244,8 +245,10 @@ class _Run:
 
     def _hear_end(self, error: BaseException) -> None:
         """The daemon has ended by itself: after a failure of the disk, or of a broker that does not
-        answer, that is right.
+        answer, that is right. A mistake of the strategy's is raised.
         """
+        if isinstance(error, StrategyError):
+            raise error
         self.world.note(f"ended: {error!r}")
         self.world.tally[f"end: {type(error).__name__}"] += 1
         is_right = isinstance(error, StorageError | Unreachable)
@@ -255,7 +258,8 @@ class _Run:
     async def _bury(self) -> None:
         """Nothing of a life is left."""
         left = asyncio.all_tasks() - self._mine - {_this_task()}
-        for task in sorted(left, key=lambda task: task.get_name()):
+        # By number, not by text: where a process has come to in counting must not matter.
+        for task in sorted(left, key=lambda task: (len(task.get_name()), task.get_name())):
             task.cancel()
         if left:
             await asyncio.wait(left)

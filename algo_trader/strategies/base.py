@@ -291,7 +291,11 @@ class Strategy(ABC):
         return NO_SIGNAL
 
     def manage(self, candle: Candle, position: Position, indicators: IndicatorSet) -> Management:
-        """What to do with the position after this candle."""
+        """What to do with the position after this candle: nothing before the averages are warm, as
+        in what a restart goes through again of a session that is over.
+        """
+        if indicators.bar_count < self.required_history():
+            return HOLD
         price = self.should_update_stop(candle, position, indicators)
         if self.should_exit(candle, position, indicators):
             return Exit(ExitReason.STRATEGY)

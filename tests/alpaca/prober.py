@@ -34,7 +34,7 @@ class Prober(Strategy):
     dollar below a candle marked RAISE, and sells after one marked SELL.
     """
 
-    hyperparameters = {  # noqa: RUF012
+    hyperparameters = {  # noqa: RUF012 - as users write it
         "candle_interval_minutes": 1,
         "entry_expiry_candles": 5,
     }

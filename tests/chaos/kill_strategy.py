@@ -17,7 +17,7 @@ class Restless(Strategy):
     AA's positions have no target, the others' have. It leaves after two candles against it.
     """
 
-    hyperparameters = {  # noqa: RUF012
+    hyperparameters = {  # noqa: RUF012 - as users write it
         "candle_interval_minutes": 1,
         "entry_expiry_candles": 3,
         "flatten_minutes_before_close": 5,

@@ -156,6 +156,17 @@ def test_manage(bar: Candle, wanted: object) -> None:
     assert strategy.asked == ["stop", "exit"]
 
 
+def test_nothing_is_managed_before_the_averages_are_warm() -> None:
+    """Goal: what a strategy is handed is not None, after a restart too.
+
+    Method: a candle fewer than it asks for.
+    """
+    strategy = Breakout("X")
+    short = warm(strategy.required_history() - 1)
+    assert [strategy.manage(bar, Held(), short) for bar in (GREEN, RED)] == [HOLD, HOLD]
+    assert strategy.asked == []
+
+
 def test_an_exit_wins_over_a_new_stop() -> None:
     """Goal: one answer a candle. Method: a strategy that wants both."""
 
