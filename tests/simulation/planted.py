@@ -27,7 +27,7 @@ KILLS: dict[str, Case] = {
     "computes prices in floats": quiet(1),
     "takes 204 for canceled": quiet(1),
     "takes a refused cancel for canceled": alone("command refused", 1),
-    "takes a lost cancel for canceled": alone("command lost", 2),
+    "takes a lost cancel for canceled": heavy(1),
     "believes in the moved stop": alone("command refused", 2),
     "believes the stop gone with its move": alone("command refused", 2),
     "sells beside its stop": heavy(16),

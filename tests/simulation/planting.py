@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from algo_trader.cli.simulate import ROOM
 from algo_trader.config.loading import load_settings
+from algo_trader.core.errors import StrategyError
 from algo_trader.simulation.campaign import Setup
 from algo_trader.simulation.plan import (
     COMMAND_FAULTS,
@@ -154,8 +155,10 @@ def complaint(case: Case, mutant: Mutant | None = None) -> str | None:
     with Swap(World, "complain", make).done(), ExitStack() as stack, suppress(RuntimeError):
         for swap in planted:
             stack.enter_context(swap.done())
-        outcome = setup(case).play_plan(case.plan)
-        said += outcome.complaints
+        try:
+            said += setup(case).play_plan(case.plan).complaints
+        except StrategyError as error:  # The core's own refusal, in a strategy's turn.
+            said.append(str(error))
     return said[0] if said else None
 
 
