@@ -46,6 +46,12 @@ def is_duplicate(refusal: Refusal) -> bool:
     )
 
 
+def is_about_the_old_one(refusal: Refusal) -> bool:
+    """Whether a replacement is refused because the order it is to replace has ended."""
+    words = refusal.message.lower()
+    return any(part in words for part in ("not open", "already in", "already been"))
+
+
 def keys_refused_in(answer: Answer) -> str | None:
     """That the keys are not accepted, in words, which comes before all else; None if they are."""
     body = body_of(answer.body)

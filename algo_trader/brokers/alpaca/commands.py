@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from algo_trader.brokers.alpaca.answers import (
     Refusal,
     described,
+    is_about_the_old_one,
     is_duplicate,
     not_found_in,
     order_in,
@@ -189,10 +190,13 @@ class Commands:
     async def _not_replaced(
         self, request: OrderRequest, refusal: Refusal, deadline: Deadline
     ) -> Report:
-        """The refusal, unless the new order is there: this may be the second of two requests."""
-        found = None if is_duplicate(refusal) else await self._finder.find(
-            request.order_id, deadline
-        )
+        """The refusal, unless the new order is there: this may be the second of two requests.
+
+        That the old order is not open any more proves nothing: the first of the two may have taken
+        its place, and a look-up may be behind.
+        """
+        is_undecided = is_duplicate(refusal) or is_about_the_old_one(refusal)
+        found = None if is_undecided else await self._finder.find(request.order_id, deadline)
         if not isinstance(found, Refusal):
             raise Unanswered(f"{request.order_id}: {refusal.message}: look the order up")
         return self._refused(request, refusal)

@@ -269,21 +269,23 @@ def test_a_replace_that_was_refused() -> None:
     """Goal: refused with code and text, if the new order is not there."""
     with rig() as at:
         begun(at)
-        at.server.script(PATCH, NOT_OPEN)
+        at.server.script(PATCH, refusal(422, 40010001, "stop price must be less than 11"))
         at.server.script(BY_CLIENT_ID, NO_ORDER)
         (report,) = replace(at)
         assert isinstance(report, OrderRefused)
         assert (report.order_id, report.code) == (NEW.order_id, 40010001)
 
 
-def test_a_replace_that_was_sent_twice() -> None:
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_a_replace_that_was_sent_twice(is_behind: bool) -> None:
     """Goal: the refusal of a replace is not believed if the new order is there: the first request
-    was taken and its answer lost.
+    was taken and its answer lost. That the old order has ended is none, whatever a look-up says.
     """
     with rig() as at:
         begun(at)
         at.server.script(PATCH, NOT_OPEN)
-        at.server.script(BY_CLIENT_ID, Reply(200, order_json(NEW, "b-2")))
+        there = Reply(200, order_json(NEW, "b-2"))
+        at.server.script(BY_CLIENT_ID, NO_ORDER if is_behind else there)
         with pytest.raises(Unanswered, match="look the order up"):
             replace(at)
 
