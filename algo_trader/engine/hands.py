@@ -35,8 +35,9 @@ NOTHING = Step((), ())
 class Hands:
     """Gathers one step: the facts to record and the commands to send because of them.
 
-    From `rests_from` on stops are not moved to a better price until the next session sets it anew:
-    a closed market refuses that, again and again, and the stop that is there works on.
+    From `rests_from` on, until the next session sets it anew, a stop is neither moved to a better
+    price nor taken away for an exit: a closed market refuses the one, again and again, and cannot
+    carry out the other, while the stop that is there covers the shares at the next open.
     """
 
     __slots__ = ("_book", "_commands", "_note", "facts", "rests_from")
@@ -69,7 +70,8 @@ class Hands:
         """Do what is left to do for a holding."""
         for todo in work.remaining(self._book, holding, now):
             if isinstance(todo, work.CancelOrder):
-                self.cancel(todo, now)
+                if todo.reason != work.EXIT or not self._rests(now):
+                    self.cancel(todo, now)
             elif isinstance(todo, work.CloseOut):
                 if holding.exit_reason is None:
                     self.exit(holding, todo.reason, now)
@@ -88,9 +90,12 @@ class Hands:
 
     def _can_wait(self, todo: work.PlaceStop | work.MoveStop, now: Instant) -> bool:
         """Whether the market is closed, and the shares are covered by the stop that is there."""
-        if self.rests_from is None or now < self.rests_from or isinstance(todo, work.PlaceStop):
+        if not self._rests(now) or isinstance(todo, work.PlaceStop):
             return False
         return self._book.order(todo.order_id).qty_open == todo.qty
+
+    def _rests(self, now: Instant) -> bool:
+        return self.rests_from is not None and now >= self.rests_from
 
     def exit(self, holding: Holding, reason: ExitReason, now: Instant) -> None:
         """Decide that a position is to be closed."""
