@@ -75,6 +75,7 @@ def test_stood_stormed_and_beside_a_second_one(series: Callable[[int], Series]) 
 
 
 @traceable
+@pytest.mark.slow
 def test_killed_at_system_calls_and_on_a_bad_disk(series: Callable[[int], Series]) -> None:
     """Goal: killed within a write, a flush or a send, and with a ledger that cannot be written
     (exit 75), what was sent is on record and goes on from there.
@@ -85,6 +86,7 @@ def test_killed_at_system_calls_and_on_a_bad_disk(series: Callable[[int], Series
         assert lives.tally.findings == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not is_root(), reason="only root may mount")
 def test_a_small_disk_that_is_full(place: Path, series: Callable[[int], Series]) -> None:
     """Goal: a disk that fills up in the middle of trading ends the daemon with 75, nothing was sent

@@ -21,7 +21,7 @@ from algo_trader.simulation.scenarios import SCENARIOS
 from algo_trader.simulation.sweep import Point, Sweep, play, points_of, sweep
 from algo_trader.simulation.sweep_report import command_of, document, table
 
-STRIDE = 40
+STRIDE = 80
 NAMES = list(SCENARIOS)
 
 

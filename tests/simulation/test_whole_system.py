@@ -39,7 +39,7 @@ from algo_trader.simulation.world import World
 
 Lie: TypeAlias = Callable[[Outcome], None]
 Watch: TypeAlias = Callable[[Witness, SimulatedExchange, int], None]
-MANY = {Level.HEAVY: 24, Level.LIGHT: 6, Level.NONE: 2}
+MANY = {Level.HEAVY: 16, Level.LIGHT: 4, Level.NONE: 2}
 OFTEN = 9
 """A seed whose process dies often."""
 
