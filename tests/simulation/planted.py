@@ -22,7 +22,7 @@ KILLS: dict[str, Case] = {
     "believes the first absence": alone("question stale", 3),
     "sends an unknown entry again": alone("command lost", 1),
     "posts again after silence": alone("command reset", 1),
-    "names a retry anew": heavy(6),
+    "names a retry anew": alone("command no reply", 2),
     "makes names up": quiet(1),
     "computes prices in floats": quiet(1),
     "takes 204 for canceled": quiet(1),
