@@ -38,10 +38,13 @@ TOLD_S = 12.0
 """From then on an operator must have been told, whatever was lost on the way: an order whose answer
 and whose fill's frame are both lost is asked about when its request is given up, after 8.5 s.
 """
+ALERT_HOLDS_S = 75.0
+"""An alert explains missing cover for so long: the daemon tells again each minute."""
+UNCOVERED = "uncovered"
 BARE_AFTER_START_S = 30.0
 ALERTS = frozenset(
     {
-        "uncovered",
+        UNCOVERED,
         "broker_unreachable",
         "order_refused",
         "outcome_unknown",
@@ -213,7 +216,9 @@ class Witness:
         if not self.has_settled:
             return
         since = max(began, self.alive_since)
-        is_excused = self.world.has_gone_wrong and self.is_alerted(began)
+        is_excused = (
+            self.world.has_gone_wrong and self.is_alerted(began) and self._is_still_told()
+        )
         if now() - since > self._bound_s and not is_excused:
             self.world.complain(
                 f"{held} {symbol} without a working stop for {now() - since:.1f} s, and no reason"
@@ -241,6 +246,14 @@ class Witness:
             self._alerted_at >= began
             or TRADE_STREAM in self.world.away
             or not self._standing.isdisjoint(DEAF)
+        )
+
+    def _is_still_told(self) -> bool:
+        """Whether the last alert is recent, or `status` shows what is wrong."""
+        return (
+            now() - self._alerted_at <= ALERT_HOLDS_S
+            or TRADE_STREAM in self.world.away
+            or not self._standing.isdisjoint({*DEAF, UNCOVERED})
         )
 
 

@@ -274,6 +274,16 @@ def tell_at(event: str, told_at: int) -> Watch:
     return watch
 
 
+def tell_each_minute_from(event: str, told_at: int) -> Watch:
+    """The daemon tells of it after so many seconds, and again as long as it lasts."""
+
+    def watch(witness: Witness, exchange: SimulatedExchange, second: int) -> None:
+        if second >= told_at and (second - told_at) % MINUTE == 0:
+            witness.hear(event, {"cause": "x"})
+
+    return watch
+
+
 def cover_at(placed_at: int) -> Watch:
     """A stop is placed after so many seconds."""
 
@@ -295,7 +305,9 @@ HANDS = (Appointment(0, 3, Deed.BUYS, "AA"),)
         (nothing, (), True),
         (cover_at(4), (), False),
         (cover_at(20), (), True),
-        (tell_at("uncovered", 4), (), False),
+        (tell_each_minute_from("uncovered", 4), (), False),
+        (tell_at("uncovered", 4), (), True),
+        (tell_at("entries_closed", 4), (), True),
         (tell_at("uncovered", 20), (), True),
         (tell_at("filled", 4), (), True),
         (nothing, HANDS, True),
