@@ -22,11 +22,9 @@ from typing import TypeAlias
 from algo_trader.core import events as ev
 from algo_trader.core import work
 from algo_trader.core.errors import (
-    AlgoTraderError,
     BrokerError,
     CoreError,
     StrategyError,
-    Unavailable,
 )
 from algo_trader.core.inputs import Input, Reports, Settle, Truths
 from algo_trader.core.ports import Broker
@@ -35,7 +33,7 @@ from algo_trader.engine.engine import Engine
 from algo_trader.engine.hands import Step
 from algo_trader.engine.intake import Intake
 from algo_trader.runtime.lookups import Lookups
-from algo_trader.runtime.weighing import weighed
+from algo_trader.runtime.outcomes import carried_out
 
 DOUBTFUL = (ev.OutcomeUnknown, ev.CancelUnanswered, ev.CancelRefused, ev.OrderAccepted)
 """Facts after which an order may have to be asked about (work.unanswered says which)."""
@@ -279,34 +277,8 @@ class Pump:
         self._ask_about_woken()
 
     async def _carry_out(self, command: ev.Command) -> Input:
-        now = self.engine.now
-        try:
-            async with asyncio.timeout(self.terms.command_timeout_s):
-                reports = await self._broker.execute(command)
-                return Reports(await weighed(self._broker, self.engine.book, reports, now))
-        except Unavailable as error:
-            return Reports(self._not_sent(command, str(error)))
-        except TimeoutError:
-            detail = f"no answer within {self.terms.command_timeout_s:g} s"
-            return Reports(_unanswered(command, now, detail))
-        except BrokerError as error:
-            return Reports(_unanswered(command, now, str(error)))
-        except AlgoTraderError:
-            raise  # Storage or a broken invariant of our own: no word about the order.
-        except Exception as error:  # noqa: BLE001 - after a send, any other error is silence.
-            detail = f"{type(error).__name__}: {error}"
-            return Reports(_unanswered(command, now, detail))
-
-    def _not_sent(self, command: ev.Command, detail: str) -> Sequence[ev.Report]:
-        """Nothing left: the order is given up, and what is still wanted is placed anew. Unless it
-        had left before: that one may have arrived.
-        """
-        now = self.engine.now
-        orders = [self.engine.book.order(each.order_id) for each in ev.placed_by(command)]
-        if not orders or any(order.sends > 1 or order.is_unknown for order in orders):
-            return _unanswered(command, now, detail)
-        reason = f"not sent: {detail}"
-        return [ev.OrderAbandoned(at=now, order_id=o.order_id, reason=reason) for o in orders]
+        timeout_s = self.terms.command_timeout_s
+        return Reports(await carried_out(self.engine, self._broker, command, timeout_s))
 
     # -- what has no answer --
 
@@ -357,12 +329,3 @@ def _orders_of(command: ev.Command) -> tuple[ClientOrderId, ...]:
     if isinstance(command, ev.SubmitPair):
         return (command.target.order_id, command.stop.order_id)
     return (command.order_id, command.request.order_id)
-
-
-def _unanswered(command: ev.Command, now: int, detail: str) -> Sequence[ev.Report]:
-    if isinstance(command, ev.Cancel):
-        return (ev.CancelUnanswered(at=now, order_id=command.order_id, detail=detail),)
-    return [
-        ev.OutcomeUnknown(at=now, order_id=request.order_id, detail=detail)
-        for request in ev.placed_by(command)
-    ]
