@@ -113,7 +113,7 @@ class Scripted(Strategy):
         """Never asked."""
         raise NotImplementedError
 
-    entry_price = stop_loss_price = should_long  # type: ignore[assignment]
+    entry_price = stop_loss_price = should_long  # type: ignore[assignment]  # never asked
 
     def signal(self, candle: Candle, indicators: IndicatorSet) -> Signal | str:
         """The entry of this minute."""

@@ -48,7 +48,7 @@ def main() -> None:
         "mutants": found,
         "harmless": SURVIVORS,
     }
-    print(f"{len(killed)} of {len(found)} mutants are killed")  # noqa: T201
+    print(f"{len(killed)} of {len(found)} mutants are killed")  # noqa: T201 - its answer
     if options.json is not None:
         options.json.write_text(json.dumps(document, indent=2) + "\n")
 

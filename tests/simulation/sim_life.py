@@ -13,9 +13,9 @@ from functools import cache, partial
 from pathlib import Path
 
 from oracle import look_at_cover
-from sim_market import CASH, COSTS, LIMITS, NAME, SYMBOLS, Quick, make_days
+from sim_market import CASH, COSTS, LIMITS, NAME, SYMBOLS, make_days
 from sim_ports import DirectWriter, FusedBooks, Line
-from sim_world import Fuse, World
+from sim_world import World
 
 from algo_trader.brokers.embedded.exchange import EmbeddedExchange, ExchangeSetup
 from algo_trader.core.book import Book
@@ -31,7 +31,9 @@ from algo_trader.runtime.daemon import Daemon, Parts
 from algo_trader.runtime.gate import Gate
 from algo_trader.runtime.lines import Lines
 from algo_trader.runtime.pump import Pump, PumpTerms
+from algo_trader.simulation.fuse import Fuse
 from algo_trader.simulation.loop import now
+from algo_trader.simulation.strategy import Restless
 from algo_trader.venue.rules import VenueRules
 
 LEDGER, EXCHANGE = "trading.db", "exchange.db"
@@ -254,7 +256,7 @@ def _look_for_halt(life: Life) -> None:
 def make_engine(has_targets: bool, book: Book) -> Engine:
     """The engine that trades."""
     lanes = [
-        Lane(NAME, Quick(symbol, has_targets=has_targets), book.holding(NAME, symbol))
+        Lane(NAME, Restless(symbol, has_targets=has_targets), book.holding(NAME, symbol))
         for symbol in SYMBOLS
     ]
     return Engine(book, lanes, LIMITS)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sim_world import Crash, Fault, Fuse, World, role_of
+from sim_world import Fault, World, role_of
 
 from algo_trader.brokers.embedded.books import Books, Place
 from algo_trader.brokers.embedded.exchange import EmbeddedExchange
@@ -22,6 +22,7 @@ from algo_trader.core.errors import Unanswered, Unavailable
 from algo_trader.core.types import ClientOrderId, Role, Symbol
 from algo_trader.ledger.ledger import Ledger
 from algo_trader.ledger.writer import Result, Writer
+from algo_trader.simulation.fuse import Crash, Fuse
 from algo_trader.simulation.loop import now
 from algo_trader.venue.venue import Venue
 

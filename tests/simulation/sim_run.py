@@ -14,9 +14,10 @@ from pathlib import Path
 
 from oracle import compare
 from sim_life import EXCHANGE, LEDGER, REAL, Kind, Life, Scenario
-from sim_world import FaultPlan, Fuse, World
+from sim_world import FaultPlan, World
 
 from algo_trader.ledger import migrate
+from algo_trader.simulation.fuse import Fuse
 from algo_trader.simulation.loop import run_virtually
 
 LONGEST_S = 100_000.0

@@ -1,13 +1,7 @@
-"""What outlives the simulated process: the network, the faults to come, and the witness's notes.
-
-A `Fuse` belongs to one incarnation of the process. It counts boundaries, the moments before and
-after whatever can be told from outside; at the chosen one the process dies, and nothing that it
-does from then on passes a boundary.
-"""
+"""What outlives the simulated process: the network, the faults to come, and the witness's notes."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,29 +11,6 @@ from random import Random
 from algo_trader.core import events as ev
 from algo_trader.core.broker import BrokerOrder
 from algo_trader.core.types import ClientOrderId, Instant, Role
-
-
-class Crash(BaseException):
-    """The process dies here."""
-
-
-class Fuse:
-    """Counts the boundaries passed; burns at the one of number `burns_at`, None never."""
-
-    def __init__(self, burns_at: int | None) -> None:
-        self.passed: list[str] = []
-        self.is_burnt = False
-        self.burnt = asyncio.Event()
-        self._burns_at = burns_at
-
-    def touch(self, boundary: str) -> None:
-        """Pass a boundary, or die."""
-        if not self.is_burnt and len(self.passed) != self._burns_at:
-            self.passed.append(boundary)
-            return
-        self.is_burnt = True
-        self.burnt.set()
-        raise Crash(boundary)
 
 
 class Fault(StrEnum):
