@@ -206,6 +206,8 @@ class Plan:
 
 RATES = {Level.LIGHT: (0.005, 0.02), Level.HEAVY: (0.01, 0.03, 0.10, 0.25)}
 DEATHS = {Level.LIGHT: (0, 0, 400), Level.HEAVY: (0, 400, 150, 60)}
+TICKS_S = (1.0, 5.0, 10.0)
+"""A daemon looks at the clock every real second, which is more than these at a plan's speed."""
 DEEDS_MOST = {Level.LIGHT: 1, Level.HEAVY: 4}
 
 
@@ -249,5 +251,6 @@ def draw(seed: int, level: Level, minutes: int = 40, days: int = 2) -> Plan:
             )
             for _ in range(chance.randrange(DEEDS_MOST[level] + 1))
         ),
+        tick_s=chance.choice(TICKS_S),
     )
 
