@@ -209,7 +209,7 @@ class Writer:
                     job.future.set_result(None)
                 return
         for job in group:
-            _settle(job.future, lambda facts=job.facts or (): ledger.append(facts))  # type: ignore[misc]
+            _settle(job.future, lambda facts=job.facts or (): ledger.append(facts))  # type: ignore[misc]  # mypy cannot type a lambda's default
 
     def _end(self) -> None:
         """Let nobody wait for an answer that will not come."""

@@ -312,7 +312,7 @@ class Strategy(ABC):
         """A signal of this strategy's kind of entry; a kind that is none is the engine's to refuse.
         """
         order = _ORDERS.get(self.entry_order, self.entry_order)
-        return Signal(side, entry, stop, None, order, limit, target)  # type: ignore[arg-type]
+        return Signal(side, entry, stop, None, order, limit, target)  # type: ignore[arg-type]  # a user's word
 
     def label(self, candle: Candle) -> CandleLabel:
         """How the candle reads, for the decision record; by default its colour alone."""

@@ -18,7 +18,7 @@ import backtrader as bt
 import rival_bars as rb
 
 
-class MemoryFeed(bt.feed.DataBase):  # type: ignore[misc]
+class MemoryFeed(bt.feed.DataBase):  # type: ignore[misc]  # untyped base
     """Feeds prepared rows (date number of the minute's end, open, high, low, close, volume)."""
 
     params = (("rows", ()), ("timeframe", bt.TimeFrame.Minutes))
@@ -39,7 +39,7 @@ class MemoryFeed(bt.feed.DataBase):  # type: ignore[misc]
         return True
 
 
-class SmaBreakout(bt.Strategy):  # type: ignore[misc]
+class SmaBreakout(bt.Strategy):  # type: ignore[misc]  # untyped base
     """Buy-stop above a strong green candle while the averages diverge; see `rival_bars`."""
 
     def __init__(self) -> None:

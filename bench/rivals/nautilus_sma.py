@@ -39,13 +39,13 @@ CANDLE_DELAY_US = 15
 """The delay nautilus documents for candles of bars: the boundary's own bar comes first."""
 
 
-class SmaBreakoutConfig(StrategyConfig, frozen=True):  # type: ignore[misc, call-arg]
+class SmaBreakoutConfig(StrategyConfig, frozen=True):  # type: ignore[misc, call-arg]  # untyped base
     """`flatten_at` are the starts of each session's last minute, in nanoseconds."""
 
     flatten_at: tuple[int, ...]
 
 
-class SmaBreakout(Strategy):  # type: ignore[misc]
+class SmaBreakout(Strategy):  # type: ignore[misc]  # untyped base
     """Buy-stop above a strong green candle while the averages diverge; see `rival_bars`."""
 
     def __init__(self, config: SmaBreakoutConfig) -> None:

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 def document(name: str) -> dict[str, Any]:
     """An OpenAPI 3.0 document, its `nullable` said as JSON Schema says it."""
     with gzip.open(FOLDER / name) as file:
-        return _with_nulls(json.load(file))  # type: ignore[no-any-return]
+        return _with_nulls(json.load(file))  # type: ignore[no-any-return]  # JSON
 
 
 def _with_nulls(node: Any) -> Any:

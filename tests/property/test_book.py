@@ -493,7 +493,7 @@ def test_a_trade_of_zero_neither_counts_nor_resets(exits: list[int], streak: int
     """Goal: the rule's odd case, which random prices never meet. Method: round trips from 10."""
     made = Street(Random(0))
     prices: list[int] = []
-    made._price = lambda: prices.pop(0) if prices else 100  # type: ignore[method-assign]
+    made._price = lambda: prices.pop(0) if prices else 100  # type: ignore[method-assign]  # scripted
     made.chance = Unmoved()
     for price in exits:
         for role, at in ((Role.ENTRY, 10), (Role.EXIT, price)):

@@ -148,7 +148,7 @@ def view(**known: object) -> RiskView:
         "equity": Decimal(25_000),
         "buying_power": Decimal(25_000),
     }
-    return RiskView(**{**fields, **known})  # type: ignore[arg-type]
+    return RiskView(**{**fields, **known})  # type: ignore[arg-type]  # drawn fields
 
 
 def decided(seen: RiskView, entry: Decimal = Decimal(11), stop: Decimal = Decimal(10)) -> Decision:

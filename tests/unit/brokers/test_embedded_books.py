@@ -288,7 +288,7 @@ def test_nothing_is_told_before_it_is_kept(path: Path) -> None:
         noted.append(word(item))
         put(item)
 
-    tray.put = noting  # type: ignore[method-assign]
+    tray.put = noting  # type: ignore[method-assign]  # a spy
     done(exchange.run(tray))
     assert noted == [
         "opens 0:00", "clock 0:00", "kept ready", "minute 0:00 1",

@@ -143,10 +143,10 @@ def test_bad_risk(given: Signal) -> None:
     ("given", "words"),
     [
         (signal(LONG, "11", "9", "trailing_stop"), "one of stop, stop_limit, limit, market"),
-        (signal(LONG, "11", "9", "stop")._replace(order="stap"), "one of stop, stop_limit"),  # type: ignore[arg-type]
+        (signal(LONG, "11", "9", "stop")._replace(order="stap"), "one of stop, stop_limit"),  # type: ignore[arg-type]  # a mistake
         (signal(LONG, "11", "9", "stop", limit="11"), "a stop_limit order has a limit"),
         (signal(LONG, "11", "9", "stop_limit"), "a stop_limit order has a limit"),
-        (signal(LONG, "11", "9", "limit")._replace(target=12.5), "gave the price 12.5"),  # type: ignore[arg-type]
+        (signal(LONG, "11", "9", "limit")._replace(target=12.5), "gave the price 12.5"),  # type: ignore[arg-type]  # a mistake
     ],
 )
 def test_what_is_no_entry(given: Signal, words: str) -> None:

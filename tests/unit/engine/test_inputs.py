@@ -417,8 +417,8 @@ def raising() -> Any:
     ("answer", "words"),
     [
         (raising, "strategy s raised KeyError at candle 1 of X"),
-        (lambda: Signal(Side.LONG, 11.0, Decimal(9)), "gave the price 11.0"),  # type: ignore[arg-type]
-        (lambda: Signal(Side.LONG, Decimal(11), None), "gave the price None"),  # type: ignore[arg-type]
+        (lambda: Signal(Side.LONG, 11.0, Decimal(9)), "gave the price 11.0"),  # type: ignore[arg-type]  # a mistake
+        (lambda: Signal(Side.LONG, Decimal(11), None), "gave the price None"),  # type: ignore[arg-type]  # a mistake
     ],
 )
 def test_a_strategys_mistake_is_named_as_its_own(answer: Answer, words: str) -> None:
@@ -439,7 +439,7 @@ def test_a_mistake_in_a_position_is_named_too(held: Desk) -> None:
         held.pass_minute()
     assert "raising" in caught.value.strategy_traceback
     held.minute += 1
-    held.strategy.to_manage = lambda: MoveStop(9.5)  # type: ignore[arg-type]
+    held.strategy.to_manage = lambda: MoveStop(9.5)  # type: ignore[arg-type]  # a mistake
     with pytest.raises(StrategyError, match=r"gave the price 9\.5"):
         held.pass_minute()
 

@@ -186,7 +186,7 @@ def test_an_execution_comes_with_its_time_costs_and_id() -> None:
 )
 def test_contradictions(changed: dict[str, object], wanted: str | None) -> None:
     """Goal: an order under our id that is not ours is told, numbers compared as numbers."""
-    found = contradiction(order(), truth(S.OPEN)._replace(**changed))  # type: ignore[arg-type]
+    found = contradiction(order(), truth(S.OPEN)._replace(**changed))  # type: ignore[arg-type]  # fields by name
     assert found == (None if wanted is None else f"the broker's order {KEY} has {wanted}")
 
 

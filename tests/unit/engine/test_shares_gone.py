@@ -222,7 +222,7 @@ def test_a_strategy_that_fails_when_it_is_told() -> None:
     def mistaken() -> None:
         raise ZeroDivisionError
 
-    office.strategy.on_position_closed = mistaken  # type: ignore[method-assign]
+    office.strategy.on_position_closed = mistaken  # type: ignore[method-assign]  # a mistake
     with pytest.raises(StrategyError, match="ZeroDivisionError"):
         office.positions(Z=5)
     step = office.engine.hands.step()

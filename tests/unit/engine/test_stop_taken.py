@@ -255,12 +255,12 @@ def test_refusals_far_apart_have_nothing_to_do_with_each_other(
     """
     pending.fill(ENTRY, 113)
     words = {"code": 42210000, "message": "rejected by venue"}
-    pending.hear(ev.OrderRefused(at=pending.now, order_id=STOP, **words))  # type: ignore[arg-type]
+    pending.hear(ev.OrderRefused(at=pending.now, order_id=STOP, **words))  # type: ignore[arg-type]  # fields by name
     pending.engine.on_clock(pending.now + 1)
     pending.accept(SECOND)
     later = pending.now + apart_s
     pending.engine.on_clock(later)
-    pending.hear(ev.OrderRefused(at=later, order_id=SECOND, **words))  # type: ignore[arg-type]
+    pending.hear(ev.OrderRefused(at=later, order_id=SECOND, **words))  # type: ignore[arg-type]  # fields by name
     step = pending.engine.on_clock(later + 5)
     assert ("ExitDecided" in kinds(step)) is is_sold
     assert later < SESSION.closes_at or not is_sold

@@ -169,7 +169,7 @@ def test_nth_and_times_count_what_fits() -> None:
 def test_conditions_are_patterns_on_the_order(words: dict[str, str], fits: bool) -> None:
     """Goal: every condition must hold, each as a pattern. Method: one stop order's fill."""
     subject = Subject("AA", "velez-AA-1430-stop-1", "sell", "stop", "fill")
-    faults, _ = book(Rule(place="", on="market:fill", do="bust", **words))  # type: ignore[arg-type]
+    faults, _ = book(Rule(place="", on="market:fill", do="bust", **words))  # type: ignore[arg-type]  # fields by name
     assert bool(faults.first_at("market:fill", subject, OPENS_AT)) is fits
 
 

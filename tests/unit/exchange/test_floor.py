@@ -46,7 +46,7 @@ def days(*, of: int = 2, minutes: int = 3) -> list[TapeDay]:
             low, high = Decimal(10 + minute), Decimal(11 + minute)
             bars = [Bar("AA", start, low, high, low, high, 100)]
             if minute != 1:
-                bars.append(Bar("BB", start, *[Decimal(50)] * 4, 100))  # type: ignore[call-arg]
+                bars.append(Bar("BB", start, *[Decimal(50)] * 4, 100))  # type: ignore[call-arg]  # four prices
             rows[minute] = tuple(bars)
         made.append(TapeDay(session, rows))
     return made

@@ -114,7 +114,7 @@ WRONG_FIELDS = [
     ("open", "abc", "is not a number"),
     ("open", "1_000", "is not a number"),
     ("open", "0x10", "is not a number"),
-    ("open", "１７１", "is not a number"),  # noqa: RUF001
+    ("open", "１７１", "is not a number"),  # noqa: RUF001 - wide digits
     ("open", " 171", "is not a number"),
     ("open", "171,25", "is not a number"),
     ("open", "1e999999999", "is not a number"),

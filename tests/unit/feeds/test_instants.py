@@ -60,7 +60,7 @@ WRONG = [
     ("2024-01-02T14:30:00 Z", NOT_A_TIME),
     (" 2024-01-02T14:30:00Z", NOT_A_TIME),
     ("01/02/2024 14:30", NOT_A_TIME),
-    ("２０２４-01-02T14:30:00Z", NOT_A_TIME),  # noqa: RUF001
+    ("２０２４-01-02T14:30:00Z", NOT_A_TIME),  # noqa: RUF001 - wide digits
     ("2024-01-02T14:30:00", NO_ZONE),
     ("2024-01-02 14:30", NO_ZONE),
     ("2024-01-02T14:30:01Z", NOT_A_MINUTE),

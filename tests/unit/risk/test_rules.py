@@ -48,7 +48,7 @@ def broken(*names: str) -> RiskView:
         change = dict(BREAKS[name])
         if "tripped" in change:
             change["tripped"] = {*view.tripped, name}
-        view = view._replace(**change)  # type: ignore[arg-type]
+        view = view._replace(**change)  # type: ignore[arg-type]  # fields by name
     return view
 
 
@@ -100,7 +100,7 @@ def test_all_reasons_at_once() -> None:
 )
 def test_an_unknown_figure_is_not_ready(change: dict[str, Decimal | None]) -> None:
     """Goal: missing or not finite is unknown, and unknown means no new risk. Method: a table."""
-    assert first_refusal(GOOD._replace(**change), LIMITS) == "NOT_READY"  # type: ignore[arg-type]
+    assert first_refusal(GOOD._replace(**change), LIMITS) == "NOT_READY"  # type: ignore[arg-type]  # fields by name
 
 
 @pytest.mark.parametrize(

@@ -307,7 +307,7 @@ def test_shares_without_a_stop_keep_entries_back() -> None:
         async def nothing(command: ev.Command) -> Sequence[ev.Report]:
             raise Unavailable("no line")
 
-        shop.far.execute = nothing  # type: ignore[method-assign]
+        shop.far.execute = nothing  # type: ignore[method-assign]  # scripted
         shop.far.become(STOP, BrokerStatus.CANCELED)
         shop.daemon.wake(STOP)
         await asyncio.sleep(1)
@@ -317,7 +317,7 @@ def test_shares_without_a_stop_keep_entries_back() -> None:
         assert not shop.daemon.engine.is_ready
         (said,) = [said for said in shop.noted("entries_closed") if said["cause"] == UNCOVERED]
         assert said["level"] == "critical"
-        shop.far.execute = execute  # type: ignore[method-assign]
+        shop.far.execute = execute  # type: ignore[method-assign]  # scripted
         await asyncio.sleep(5)
         assert shop.door.is_open
         assert shop.daemon.engine.is_ready
@@ -373,7 +373,7 @@ def test_the_end_waits_for_a_stop_that_is_under_way(slow_s: float) -> None:
             await asyncio.sleep(slow_s)
             return await execute(command)
 
-        shop.far.execute = slowly  # type: ignore[method-assign]
+        shop.far.execute = slowly  # type: ignore[method-assign]  # scripted
         shop.far.fill(ENTRY)
         shop.daemon.hear_fill(ENTRY, told())
         await shop.daemon.shut_down()
@@ -401,7 +401,7 @@ def test_the_end_waits_for_a_stop_that_did_not_leave_at_first() -> None:
                 raise Unavailable("no line")
             return await execute(command)
 
-        shop.far.execute = once_unsent  # type: ignore[method-assign]
+        shop.far.execute = once_unsent  # type: ignore[method-assign]  # scripted
         shop.far.fill(ENTRY)
         shop.daemon.hear_fill(ENTRY, told())
         began = now()
@@ -423,7 +423,7 @@ def test_shares_that_stay_bare_do_not_keep_the_process() -> None:
         async def nothing(command: ev.Command) -> Sequence[ev.Report]:
             raise Unavailable("no line")
 
-        shop.far.execute = nothing  # type: ignore[method-assign]
+        shop.far.execute = nothing  # type: ignore[method-assign]  # scripted
         shop.far.fill(ENTRY)
         shop.daemon.hear_fill(ENTRY, told())
         began = now()

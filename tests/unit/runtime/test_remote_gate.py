@@ -182,13 +182,13 @@ def test_a_refused_order_is_not_asked_for() -> None:
             asked.append(set(known))
             return await orders(known)
 
-        office.far.execute = refuse  # type: ignore[method-assign]
+        office.far.execute = refuse  # type: ignore[method-assign]  # scripted
         office.pump.put(office.still_minute())
         await office.pump.settled()
-        office.far.execute = execute  # type: ignore[method-assign]
+        office.far.execute = execute  # type: ignore[method-assign]  # scripted
         office.pump.put(office.still_minute())
         await office.pump.settled()
-        office.far.orders = note  # type: ignore[method-assign]
+        office.far.orders = note  # type: ignore[method-assign]  # scripted
         working = list(office.book.orders)[-1]
         assert refused == [ENTRY]
         office.remote.want_comparison("a test")
@@ -300,7 +300,7 @@ def test_a_stop_that_never_left_has_a_new_number() -> None:
                 return await execute(command)
             raise Unavailable("no line")
 
-        office.far.execute = unsent  # type: ignore[method-assign]
+        office.far.execute = unsent  # type: ignore[method-assign]  # scripted
         office.far.fill(ENTRY)
         office.pump.wake([ENTRY])
         await office.pump.settled()
@@ -341,7 +341,7 @@ def test_a_stop_that_may_have_left_keeps_its_number() -> None:
                 raise Unavailable("no line")
             return await execute(command)
 
-        office.far.execute = doubtful  # type: ignore[method-assign]
+        office.far.execute = doubtful  # type: ignore[method-assign]  # scripted
         office.far.fill(ENTRY)
         office.pump.wake([ENTRY])
         await office.pump.settled()

@@ -252,7 +252,7 @@ def test_an_abstract_strategy_cannot_be_made() -> None:
         pass
 
     with pytest.raises(TypeError, match="abstract"):
-        Nothing("X")  # type: ignore[abstract]
+        Nothing("X")  # type: ignore[abstract]  # the mistake
 
 
 @pytest.mark.parametrize(("bar", "colour"), [(GREEN, "GREEN"), (RED, "RED"), (FLAT, "NEUTRAL")])

@@ -65,7 +65,7 @@ def bar(minute: int, ohlc: str) -> Bar:
 
 def venue(costs: Costs = FREE, **rules: int | bool) -> Venue:
     """A venue that has seen one quiet bar at 10."""
-    made = Venue(Decimal(10_000), costs, VenueRules(**rules))  # type: ignore[arg-type]
+    made = Venue(Decimal(10_000), costs, VenueRules(**rules))  # type: ignore[arg-type]  # fields by name
     made.match(bar(0, "10 10 10 10"))
     return made
 

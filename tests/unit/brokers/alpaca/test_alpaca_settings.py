@@ -68,7 +68,7 @@ def test_a_rest_url_brings_its_stream() -> None:
 def test_an_url_that_cannot_be_used(name: str, url: str) -> None:
     """Goal: keys are never sent in the clear but to this machine, and the setting is named."""
     with pytest.raises(ConfigError, match=f"broker.{name}") as caught:
-        endpoints(**{name: url})  # type: ignore[arg-type]
+        endpoints(**{name: url})  # type: ignore[arg-type]  # fields by name
     assert "word@" not in str(caught.value)
 
 
@@ -89,7 +89,7 @@ def test_an_url_that_cannot_be_used(name: str, url: str) -> None:
 def test_accounts_are_not_mixed(more: dict[str, object]) -> None:
     """Goal: paper and live, orders and their stream, cannot be of two different accounts."""
     with pytest.raises(SafetyRefusal, match=r"broker\."):
-        endpoints(**more)  # type: ignore[arg-type]
+        endpoints(**more)  # type: ignore[arg-type]  # fields by name
 
 
 @pytest.mark.parametrize(

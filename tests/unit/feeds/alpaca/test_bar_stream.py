@@ -574,11 +574,11 @@ def test_a_dropped_socket_is_back_in_far_less_than_five_seconds() -> None:
             task = asyncio.create_task(stream.run())
             taken = []
             for number in range(21):
-                await until(lambda: states.names.count(CONNECTED) == number + 1)  # noqa: B023
+                await until(lambda: states.names.count(CONNECTED) == number + 1)  # noqa: B023 - awaited here
                 moved += 60.0
                 began_at = loop.time()
                 world.talks[-1].socket.transport.abort()
-                await until(lambda: states.names.count(CONNECTED) == number + 2)  # noqa: B023
+                await until(lambda: states.names.count(CONNECTED) == number + 2)  # noqa: B023 - awaited here
                 taken.append(loop.time() - began_at)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -40,7 +40,7 @@ def play(world: World, story: Callable[[World], Awaitable[None]]) -> World:
 
 def started(now: float, *bars: object) -> World:
     """A market whose past was asked for at `now`."""
-    world = World(now, *bars)  # type: ignore[arg-type]
+    world = World(now, *bars)  # type: ignore[arg-type]  # keywords too
     asyncio.run(_ask(world))
     return world
 
