@@ -114,7 +114,7 @@ class Runner:
             self._carry_out(engine.close_positions(ExitReason.END_OF_DATA), now)
         else:
             self._feed(self.venue.end_session(now), now)
-        self.trades.extend(book.trades_today)
+        self.trades.extend(book.day.trades)
         curve.close_session(day.session, engine.equity())
 
     def _candles(self, now: Instant) -> bool:

@@ -9,10 +9,10 @@ history is. It knows no prices of the market: what positions are worth is `pnl`'
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 from decimal import Decimal
 
 from algo_trader.core import events as ev
+from algo_trader.core.day import Day
 from algo_trader.core.errors import CoreError
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import (
@@ -23,7 +23,7 @@ from algo_trader.core.orders import (
     pause_s,
     share_fill,
 )
-from algo_trader.core.pnl import Trade, round_trip
+from algo_trader.core.pnl import round_trip
 from algo_trader.core.types import (
     ZERO,
     Action,
@@ -83,16 +83,8 @@ class Book:
         self.targets = 0
         self.cost: Decimal = ZERO
         self.halted: str | None = None
-        self.session: date | None = None
-        self._session_at: Instant = 0
+        self.day = Day()
         self._numbers: dict[tuple[DecisionId, Role], int] = {}
-        self.session_equity: Decimal | None = None
-        self.realized_today: Decimal = ZERO
-        self.trades_today: list[Trade] = []
-        self.loss_streak = 0
-        self.tripped: set[str] = set()
-        self.objections: set[str] = set()
-        """Discrepancies on record this session: what is said again is no news."""
         self._fold: dict[type, Callable[..., None]] = {
             ev.AccountPinned: self._account_pinned,
             ev.SessionOpened: self._session_opened,
@@ -156,28 +148,19 @@ class Book:
             self.cash = fact.cash
 
     def _session_opened(self, fact: ev.SessionOpened) -> None:
-        if fact.session == self.session:
+        if fact.session == self.day.date:
             return
-        self.session = fact.session
-        self.session_equity = fact.equity
-        # A trade that ended in this session may have been found out before the session was opened.
-        trades = [trade for trade in self.trades_today if trade.exit_at >= fact.at]
-        self.realized_today, self.trades_today, self.loss_streak = ZERO, [], 0
-        for trade in trades:
-            self._count(trade)
-        self.tripped = set()
         # Orders of the session before stay known: news of them may still be on its way.
         self.orders = {
             key: order
             for key, order in self.orders.items()
-            if order.is_live or order.placed_at >= self._session_at
+            if order.is_live or order.placed_at >= self.day.began_at
         }
         known = {order.decision for order in self.orders.values()}
         known |= {holding.decision for holding in self.active.values()}
         # The highest number, not a count: orders of the decision may be forgotten, ids are not.
         self._numbers = {key: n for key, n in self._numbers.items() if key[0] in known}
-        self.objections = set()
-        self._session_at = fact.at
+        self.day.begin(fact.session, fact.at, fact.equity)
 
     def _order_intended(self, fact: ev.OrderIntended) -> None:
         order_id = fact.request.order_id
@@ -401,19 +384,10 @@ class Book:
             exit_at=fact.at,
             reason=reason,
         )
-        self._count(trade)
+        self.day.count(trade)
         if holding.target_price is not None:
             self.targets -= 1
         holding.clear()
-
-    def _count(self, trade: Trade) -> None:
-        """A trade of the present session is complete."""
-        self.trades_today.append(trade)
-        self.realized_today += trade.pnl
-        if trade.pnl < ZERO:
-            self.loss_streak += 1
-        elif trade.pnl > ZERO:
-            self.loss_streak = 0
 
     def _stop_set(self, fact: ev.StopSet) -> None:
         self._held(fact).stop_price = fact.price
@@ -451,10 +425,10 @@ class Book:
         return holding
 
     def _limit_tripped(self, fact: ev.LimitTripped) -> None:
-        self.tripped.add(fact.rule)
+        self.day.tripped.add(fact.rule)
 
     def _discrepancy(self, fact: ev.Discrepancy) -> None:
-        self.objections.add(fact.detail)
+        self.day.objections.add(fact.detail)
 
     def _halted(self, fact: ev.Halted) -> None:
         self.halted = fact.reason

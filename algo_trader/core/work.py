@@ -125,7 +125,7 @@ def _entry_ends(book: Book, holding: Holding, entry: Order, now: Instant) -> str
         return PARTIAL_FILL  # Of this entry, or late of one before: the shares want their stop.
     if entry.expires_at is not None and entry.expires_at <= now:
         return EXPIRED
-    if DAILY_LOSS in book.tripped:
+    if DAILY_LOSS in book.day.tripped:
         return DAILY_LOSS
     if book.halted is not None:
         return HALTED

@@ -43,7 +43,7 @@ class Breakers:
 
     def check_daily_loss(self, now: Instant) -> None:
         """Open the daily-loss breaker, once, and cancel every resting entry."""
-        if work.DAILY_LOSS in self._book.tripped:
+        if work.DAILY_LOSS in self._book.day.tripped:
             return
         if not daily_loss_reached(self.floor, figures.day_pnl(self._book, self._marks)):
             return
@@ -54,7 +54,7 @@ class Breakers:
     def check_streak(self, at: Instant) -> None:
         """Open the pause after losses in a row; judged when a trade closes."""
         rule = ConsecutiveLossesRule.name
-        if rule not in self._book.tripped and losses_in_a_row_reached(
-            self.limits, loss_streak=self._book.loss_streak
+        if rule not in self._book.day.tripped and losses_in_a_row_reached(
+            self.limits, loss_streak=self._book.day.loss_streak
         ):
             self._hands.record(LimitTripped(at=at, rule=rule))

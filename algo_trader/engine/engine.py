@@ -126,10 +126,10 @@ class Engine:
         opened = ev.SessionOpened(
             at=session.opens_at, session=session.date, equity=self.equity()
         )
-        if session.date != self.book.session:
+        if session.date != self.book.day.date:
             self.hands.record(opened)
         # The book keeps a session's first equity, also when it is opened again after a restart.
-        self._breakers.open_session(self.book.session_equity)
+        self._breakers.open_session(self.book.day.equity)
         self._end_what_stayed_overnight(session)
         return self.hands.step()
 
@@ -182,7 +182,7 @@ class Engine:
             worth = figures.worth(book, marks)
             self.equity_marked = book.cash + worth
             floor = self._breakers.floor
-            if floor is None or worth.is_nan() or book.realized_today + worth - book.cost <= floor:
+            if floor is None or worth.is_nan() or book.day.realized + worth - book.cost <= floor:
                 self._breakers.check_daily_loss(start)
             if book.targets:
                 self._take_profits(start + MINUTE)
@@ -300,7 +300,7 @@ class Engine:
         self.limits = limits
         self.judge.limits = limits
         self._breakers.limits = limits
-        self._breakers.open_session(self.book.session_equity)
+        self._breakers.open_session(self.book.day.equity)
 
     @property
     def is_ready(self) -> bool:

@@ -37,8 +37,8 @@ def equity(book: Book, marks: Marks) -> Decimal:
 def day_pnl(book: Book, marks: Marks) -> Decimal:
     """Realized P&L of the session's closed trades plus unrealized P&L of open positions."""
     if not book.positions:
-        return book.realized_today
-    return book.realized_today + worth(book, marks) - book.cost
+        return book.day.realized
+    return book.day.realized + worth(book, marks) - book.cost
 
 
 def risk_view(book: Book, marks: Marks, symbol: Symbol, *, is_ready: bool) -> RiskView:
@@ -69,10 +69,10 @@ def risk_view(book: Book, marks: Marks, symbol: Symbol, *, is_ready: bool) -> Ri
         halted=book.halted is not None,
         ready=is_ready,
         has_unknown_order=is_unknown,
-        tripped=book.tripped,
+        tripped=book.day.tripped,
         open_positions=positions,
         resting_entries=resting,
-        session_equity=book.session_equity,
+        session_equity=book.day.equity,
         equity=value,
         buying_power=buying_power,
     )

@@ -224,7 +224,7 @@ class Intake:
                 f"the broker has an open order that this ledger does not know: {order.order_id}, "
                 f"{order.action} {text(order.qty)} {order.symbol}"
             )
-            is_news = detail not in engine.book.objections
+            is_news = detail not in engine.book.day.objections
             self._object(detail)
             # Once a session: it is told at every look, and an operator may have resumed since.
             if is_news and order.order_id.startswith(engine.book.account + "-"):
@@ -267,7 +267,7 @@ class Intake:
                 self._protect_external(symbol)
         if ours:
             self._halt(detail)
-        elif engine.book.session is None:
+        elif engine.book.day.date is None:
             self._halt(f"{detail}, and this ledger is new: {BEGUN}")
         engine.settle_all()
         return gone
@@ -336,7 +336,7 @@ class Intake:
     def _object(self, detail: str) -> None:
         """A discrepancy is recorded once a session."""
         engine = self._engine
-        if detail not in engine.book.objections:
+        if detail not in engine.book.day.objections:
             engine.hands.record(ev.Discrepancy(at=engine.now, order_id=None, detail=detail))
 
     def _protect_external(self, symbol: Symbol) -> None:

@@ -122,7 +122,7 @@ class Listener:
         is_meant = taken_at and at - taken_at <= TWICE_S
         then = "again, and it stays so until you resume" if is_meant else "and it is placed again"
         detail = f"stop {order.order_id} was canceled or made smaller, not by us, {then}"
-        if detail not in self._book.objections:
+        if detail not in self._book.day.objections:
             self._hands.record(ev.Discrepancy(at=at, order_id=order.order_id, detail=detail))
         if is_meant:
             self._hands.record(
@@ -130,7 +130,7 @@ class Listener:
             )
 
     def _object(self, report: ev.Report, detail: str) -> None:
-        if detail in self._book.objections:
+        if detail in self._book.day.objections:
             return
         self._hands.record(ev.Discrepancy(at=report.at, order_id=report.order_id, detail=detail))
 

@@ -111,16 +111,19 @@ HOLDING = {
 HELD_ORDERS = ("late", "stops", "exits", "targets")
 """The lists of orders of a holding; with `entry` and HOLDING, all it has."""
 BOOK = {
-    **_plain(
-        "account", "positions", "resting", "targets", "halted", "_session_at", "loss_streak",
-    ),
-    **_numbers("cash", "cost", "session_equity", "realized_today"),
-    "session": _DATE,
+    **_plain("account", "positions", "resting", "targets", "halted"),
+    **_numbers("cash", "cost"),
+}
+BOOK_PARTS = ("orders", "holdings", "active", "day", "_numbers")
+"""What is put together by hand; with BOOK, all that a book has beside its rules."""
+DAY = {
+    **_plain("began_at", "loss_streak"),
+    **_numbers("equity", "realized"),
+    "date": _DATE,
     "tripped": _WORDS,
     "objections": _WORDS,
-}  # fmt: skip
-BOOK_PARTS = ("orders", "holdings", "active", "trades_today", "_numbers")
-"""What is put together by hand; with BOOK, all that a book has beside its rules."""
+}
+"""With its trades, all that the present session has."""
 PROJECTOR = _plain("seq", "session", "overrides")
 LINE = _plain("parent_id", "seq", "submits", "updated_at", "version")
 
@@ -133,13 +136,14 @@ def dump(projector: Projector) -> str:
     said = {
         **_write(projector, PROJECTOR),
         "book": _write(book, BOOK),
+        "day": _write(book.day, DAY),
         "orders": [
             [_write(projector.lines[key], LINE), _write(order, ORDER)]
             for key, order in book.orders.items()
         ],
         "holdings": [_write_holding(holding) for holding in book.holdings.values()],
         "active": [list(key) for key in book.active],
-        "trades": [_write(trade, TRADE) for trade in book.trades_today],
+        "trades": [_write(trade, TRADE) for trade in book.day.trades],
         "numbers": [[*key, number] for key, number in book._numbers.items()],
         "entries": [[*key, *value] for key, value in projector.entries.items()],
     }
@@ -155,6 +159,7 @@ def load(said: str) -> Projector:
     _set(projector, found, PROJECTOR)
     book = projector.book
     _set(book, found["book"], BOOK)
+    _set(book.day, found["day"], DAY)
     for line, written in found["orders"]:
         order = Order.__new__(Order)
         _set(order, written, ORDER)
@@ -166,7 +171,7 @@ def load(said: str) -> Projector:
         holding = _read_holding(written, book)
         book.holdings[(holding.strategy, holding.symbol)] = holding
     book.active = {(one, two): book.holdings[(one, two)] for one, two in found["active"]}
-    book.trades_today = [Trade(**_read(trade, TRADE)) for trade in found["trades"]]
+    book.day.trades = [Trade(**_read(trade, TRADE)) for trade in found["trades"]]
     book._numbers = {(one, Role(two)): number for one, two, number in found["numbers"]}
     projector.entries = {(one, two): (three, four) for one, two, three, four in found["entries"]}
     return projector

@@ -152,11 +152,11 @@ class Projector:
         elif isinstance(fact, ev.OrderIntended):
             cells = self._intended(fact)
         else:
-            trades_before = len(book.trades_today)
+            trades_before = len(book.day.trades)
             book.apply(fact)
             cells = _NO_ORDER
             if isinstance(fact, ev.SharesGone):
-                for done in book.trades_today[trades_before:]:
+                for done in book.day.trades[trades_before:]:
                     self._trades.append(self._trade(done, f"gone:{done.strategy}:{self.seq}"))
             elif isinstance(fact, ev.SessionOpened):
                 # The book has let go of orders that ended; their rows will not change again.
@@ -209,14 +209,14 @@ class Projector:
         order = book.order(fact.order_id)
         if isinstance(fact, ev.OrderFilled) and is_echo(order, fact):
             raise FactRefused(f"fill {fact.cum_qty} of order {fact.order_id} was counted before")
-        before, trades_before = order.state, len(book.trades_today)
+        before, trades_before = order.state, len(book.day.trades)
         book.apply(fact)
         self._touch(fact.order_id, fact.at)
         broker_id = _plain(order.broker_id)
         if isinstance(fact, ev.OrderFilled):
             for other in self._paired_with(order):  # Whose shares these were, too.
                 self._touch(other, fact.at)
-            for done in book.trades_today[trades_before:]:
+            for done in book.day.trades[trades_before:]:
                 # A fill's key names the trade: a decision may lead to two of them.
                 self._trades.append(
                     self._trade(done, f"{fact.order_id}:{text(fact.cum_qty)}")

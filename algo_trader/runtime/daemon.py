@@ -164,8 +164,8 @@ class Daemon:
             "market_ended",
             at=iso(parts.market.now),
             equity=status.figure(self.engine.equity()),
-            realized_today=text(self.engine.book.realized_today),
-            trades_today=len(self.engine.book.trades_today),
+            realized_today=text(self.engine.book.day.realized),
+            trades_today=len(self.engine.book.day.trades),
         )
         if parts.ends_with_market:
             self.stop("the bars have ended")

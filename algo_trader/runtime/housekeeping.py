@@ -97,9 +97,9 @@ class Housekeeping:
         book = self._daemon.engine.book
         self._log(
             "daily_summary",
-            session=None if book.session is None else book.session.isoformat(),
-            trades=len(book.trades_today),
-            realized=text(book.realized_today),
+            session=None if book.day.date is None else book.day.date.isoformat(),
+            trades=len(book.day.trades),
+            realized=text(book.day.realized),
             cash=text(book.cash),
             positions=book.positions,
             facts=self._daemon.pump.facts_recorded,

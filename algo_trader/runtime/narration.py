@@ -80,7 +80,7 @@ def _closed_by(book: Book, fact: ev.OrderFilled) -> list[Trade]:
         return []
     return [
         trade
-        for trade in book.trades_today
+        for trade in book.day.trades
         if trade.exit_at == fact.at
         and trade.symbol == order.request.symbol
         and trade.strategy in (order.strategy, EXTERNAL)

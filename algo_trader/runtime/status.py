@@ -170,7 +170,7 @@ def uncovered_shares(engine: Engine) -> str:
 
 def pnl(engine: Engine) -> dict[str, Any]:
     """The session's figures."""
-    realized = engine.book.realized_today
+    realized = engine.book.day.realized
     total = engine.day_pnl()
     return {
         "realized_today": text(realized),
@@ -186,8 +186,8 @@ def risk(engine: Engine) -> dict[str, Any]:
     left = None if floor is None else engine.day_pnl() - floor
     return {
         "daily_loss_left": figure(left),
-        "consecutive_losses": book.loss_streak,
+        "consecutive_losses": book.day.loss_streak,
         "halted_because": book.halted,
-        "tripped": sorted(book.tripped),
+        "tripped": sorted(book.day.tripped),
         "is_ready": engine.is_ready,
     }

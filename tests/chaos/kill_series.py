@@ -111,11 +111,13 @@ class Series:
             if life.is_alive:
                 self.world.hit(life)
         self.tally.cycles += 1
-        is_quiet = kind in ("quiet", "settled", "stopped")
-        if not (is_quiet and self.tally.findings):
-            is_settled = kind == "settled"
+        in_quiet = kind in ("quiet", "settled", "stopped")
+        is_quiet = in_quiet and (kind == "stopped" or self.world.was_still(self.world.lives[-1]))
+        self.tally.missed["quiet"] += in_quiet and not is_quiet
+        if not (in_quiet and self.tally.findings):
+            is_settled = kind == "settled" and is_quiet
             self._find(what, self.world.judged(is_quiet=is_quiet, is_settled=is_settled))
-        if is_quiet:
+        if in_quiet:
             self.world.stand(False)
         self.tally.seconds[kind] += round(time.monotonic() - began)
 

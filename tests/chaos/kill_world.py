@@ -38,6 +38,8 @@ PROOF_S = 60.0
 """A daemon asks for half a minute until it believes that an order was never there."""
 ANSWERS = ("abandoned", "order_accepted", "order_refused", "filled", "canceled", "replaced")
 QUIET_S = 0.4
+HEARS_S = 0.25
+"""Within so long a daemon on a busy machine has on record what it was told."""
 """Real seconds without a request or an update after which nothing is under way."""
 STRATEGY = f"{Path(__file__).with_name('kill_strategy.py')}:Restless"
 MANNERS = {
@@ -271,6 +273,13 @@ class World:
             self.until("nothing under way", is_quiet, patience_s)
         except TooLate:
             return
+
+    def was_still(self, life: Life) -> bool:
+        """Whether nothing has happened at the exchange just before its end, of which it may not
+        have heard yet.
+        """
+        self.look()
+        return self.market.last_change < (life.span.ended_at or 0.0) - HEARS_S
 
     def wait_answered(self, life: Life) -> None:
         """Wait until it knows what became of the orders that had no answer when it began."""

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
+from algo_trader.core.day import Day
 from algo_trader.core.errors import CoreError
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order
@@ -350,7 +351,7 @@ def picture(thing: Any) -> Any:
     if isinstance(thing, Book):
         fields = {name: value for name, value in vars(thing).items() if name != "_fold"}
         return {name: picture(value) for name, value in fields.items()}
-    if isinstance(thing, Order | Holding):
+    if isinstance(thing, Order | Holding | Day):
         return {name: picture(getattr(thing, name)) for name in type(thing).__slots__}
     if isinstance(thing, dict):
         return {key: picture(value) for key, value in thing.items()}
@@ -420,11 +421,11 @@ def test_pnl_of_the_trades_is_the_change_of_cash(seed: int) -> None:
     made = street(seed)
     made.go_flat()
     book = fold(made.facts)
-    trades = book.trades_today
+    trades = book.day.trades
     assert [Fraction(trade.pnl) for trade in trades] == [Fraction(c, 100) for c in made.pnls]
     assert book.cash - dollars(START_CENTS) == sum((t.pnl for t in trades), Decimal(0))
     assert sum((t.commission for t in trades), Decimal(0)) == dollars(made.commissions)
-    assert book.realized_today == sum((t.pnl for t in trades), Decimal(0))
+    assert book.day.realized == sum((t.pnl for t in trades), Decimal(0))
     assert book.positions == book.resting == 0
     assert not book.active
     assert abs(book.cost) < Decimal("1e-15")
@@ -453,7 +454,7 @@ def test_no_execution_is_lost(seed: int) -> None:
         assert holding.is_active == (key in book.active)
         assert holding.qty >= 0
     assert book.positions == sum(1 for h in book.holdings.values() if h.qty)
-    trades = book.trades_today
+    trades = book.day.trades
     money = book.cash - dollars(START_CENTS) - sum((t.pnl for t in trades), Decimal(0))
     for h in book.holdings.values():
         gross = h.exit_value - h.entry_value
@@ -473,9 +474,9 @@ def test_the_loss_streak_is_that_of_the_trades(seed: int) -> None:
     for fact in made.facts:
         book.apply(fact)
         streak = 0
-        for trade in book.trades_today:
+        for trade in book.day.trades:
             streak = streak + 1 if trade.pnl < 0 else 0 if trade.pnl > 0 else streak
-        assert book.loss_streak == streak
+        assert book.day.loss_streak == streak
 
 
 @pytest.mark.parametrize(
@@ -501,8 +502,8 @@ def test_a_trade_of_zero_neither_counts_nor_resets(exits: list[int], streak: int
             prices.append(100 * at)
             made._fill(ticket, 5)
     book = fold(made.facts)
-    assert [trade.pnl for trade in book.trades_today] == [5 * (price - 10) for price in exits]
-    assert book.loss_streak == streak
+    assert [trade.pnl for trade in book.day.trades] == [5 * (price - 10) for price in exits]
+    assert book.day.loss_streak == streak
 
 
 @settings(max_examples=100, deadline=None)
@@ -655,18 +656,18 @@ def test_a_session_starts_the_day_again(seed: int) -> None:
     for day in (4, 5):
         book.apply(opened(day, 77))
         assert live <= set(book.orders) <= set(before["orders"])
-        assert book.realized_today == book.loss_streak == 0
-        assert not book.trades_today
-        assert not book.tripped
-        assert book.session_equity == 77
+        assert book.day.realized == book.day.loss_streak == 0
+        assert not book.day.trades
+        assert not book.day.tripped
+        assert book.day.equity == 77
         after = picture(book)
         for name in ("cash", "holdings", "active", "positions", "resting", "cost"):
             assert after[name] == before[name]
     assert set(book.orders) == live
     book.apply(ev.LimitTripped(at=1, rule="DAILY_LOSS"))
     book.apply(opened(5, 99))
-    assert book.tripped == {"DAILY_LOSS"}
-    assert book.session_equity == 77
+    assert book.day.tripped == {"DAILY_LOSS"}
+    assert book.day.equity == 77
 
 
 @pytest.mark.parametrize("fact", [ev.StopSet, ev.ExitDecided])
@@ -697,5 +698,5 @@ def test_long_runs_stay_exact(seed: int) -> None:
     made.go_flat()
     book = fold(made.facts)
     assert Fraction(book.cash) == Fraction(made.cash, 100)
-    assert [Fraction(t.pnl) for t in book.trades_today] == [Fraction(c, 100) for c in made.pnls]
+    assert [Fraction(t.pnl) for t in book.day.trades] == [Fraction(c, 100) for c in made.pnls]
     assert abs(book.cost) < Decimal("1e-15")

@@ -269,7 +269,7 @@ def test_warming_up_gives_the_same_candles(seed: int, length: int) -> None:
     engine.warm_up(session(FULL), minutes)
     assert listener.seen == [due.candle for due in resample(bars, FULL, length)]
     assert not engine.due
-    assert book.session is None
+    assert book.day.date is None
 
 
 @pytest.mark.parametrize(

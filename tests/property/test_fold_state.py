@@ -22,6 +22,7 @@ from test_book import fold, picture, seeds, street
 
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
+from algo_trader.core.day import Day
 from algo_trader.core.errors import CoreError
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order
@@ -200,6 +201,7 @@ def test_the_tables_name_every_attribute() -> None:
     assert set(Order.__slots__) == state.ORDER.keys()
     assert set(Holding.__slots__) == {*state.HOLDING, *state.HELD_ORDERS, "entry"}
     assert {*vars(Book())} == {*state.BOOK, *state.BOOK_PARTS, "_fold"}
+    assert set(Day.__slots__) == {*state.DAY, "trades"}
     assert set(ev.OrderRequest._fields) == state.REQUEST.keys()
     assert set(Trade._fields) == state.TRADE.keys()
     assert set(Line.__slots__) == {*state.LINE, "order"}
@@ -236,7 +238,7 @@ def test_by_hand_is_legal() -> None:
     """Goal: the history above says what it is meant to. Method: look at what it comes to."""
     book = folded(by_hand()[:-4]).book
     assert book.halted is not None
-    assert book.tripped == {"DAILY_LOSS"}
+    assert book.day.tripped == {"DAILY_LOSS"}
     assert book.targets == 1
     assert book.positions == 2
     with pytest.raises(CoreError):

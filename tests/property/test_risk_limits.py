@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from algo_trader.backtest.runner import Runner
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
+from algo_trader.core.day import Day
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order
 from algo_trader.core.types import (
@@ -605,7 +606,7 @@ def picture(thing: Any) -> Any:
     if isinstance(thing, Book):
         fields = {name: value for name, value in vars(thing).items() if name != "_fold"}
         return {name: picture(value) for name, value in fields.items()}
-    if isinstance(thing, Order | Holding):
+    if isinstance(thing, Order | Holding | Day):
         return {name: picture(getattr(thing, name)) for name in type(thing).__slots__}
     if isinstance(thing, dict):
         return {key: picture(value) for key, value in thing.items()}

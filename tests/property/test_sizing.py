@@ -273,7 +273,7 @@ def test_a_missing_mark_is_not_ready(shares: dict[str, int], marks: dict[str, De
     nothing raises. Method: books with positions, engines without their marks.
     """
     engine = engine_holding(shares)
-    engine.book.session_equity = Decimal(25_000)
+    engine.book.day.equity = Decimal(25_000)
     engine.marks.update(marks)
     seen = engine.risk_view("X")
     assert first_refusal(seen, engine.limits) == "NOT_READY"
@@ -288,7 +288,7 @@ def test_known_marks_are_ready() -> None:
     spendable.
     """
     engine = engine_holding({"A": 10, "B": -10, "X": 0})
-    engine.book.session_equity = Decimal(25_000)
+    engine.book.day.equity = Decimal(25_000)
     engine.marks.update({"A": Decimal(12), "B": Decimal(9)})
     seen = engine.risk_view("X")
     assert first_refusal(seen, engine.limits) is None

@@ -256,7 +256,7 @@ class Daemon:
         engine = self.engine
         match item:
             case SessionOpens():
-                self.trades += engine.book.trades_today
+                self.trades += engine.book.day.trades
                 if engine.book.account != "A":
                     opening = engine.open_account("A", CAPITAL, item.session.opens_at)
                     await self._carry_out(opening)
@@ -269,7 +269,7 @@ class Daemon:
                 await self._carry_out(engine.on_minute(item.start, item.bars))
             case CloseAll():
                 await self._carry_out(engine.close_positions(item.reason))
-                self.trades += engine.book.trades_today
+                self.trades += engine.book.day.trades
         while engine.due:
             await self._carry_out(engine.on_candle_due())
 

@@ -174,7 +174,7 @@ def test_a_dividend_is_no_trade(held: Desk) -> None:
     for amount in (Decimal(5000), Decimal(-9000)):
         take(held, inputs.Balance(held.book.cash + amount))
         assert held.engine.day_pnl() == before
-    assert not held.book.tripped
+    assert not held.book.day.tripped
 
 
 def test_a_fact_that_does_not_add_up_is_refused() -> None:

@@ -123,11 +123,11 @@ def test_a_position_closed_by_hand(office: Office, is_halted: bool) -> None:
     for after in range(1, 40):
         office.sent += office.engine.on_clock(office.now + after).commands
     assert office.sent == [ev.Cancel(STOP)]
-    (trade,) = office.book.trades_today
+    (trade,) = office.book.day.trades
     gained = (10 - 11) * qty if side is Side.LONG else (11 - 10) * qty
     assert (trade.qty, trade.pnl, trade.exit_reason) == (qty, gained, ExitReason.OPERATOR)
-    assert office.book.realized_today == gained
-    assert office.book.loss_streak == (1 if gained < 0 else 0)
+    assert office.book.day.realized == gained
+    assert office.book.day.loss_streak == (1 if gained < 0 else 0)
     assert office.book.positions == office.book.cost == 0
     assert not office.book.active
     assert office.strategy.hooks == [f"opened {qty}", "closed"]
@@ -157,7 +157,7 @@ def test_a_part_sold_by_hand(office: Office, is_halted: bool) -> None:
     office.positions(X=signed(office, left))
     assert office.sent == [command], "told once"
     office.fill(resized, int(left))
-    (trade,) = office.book.trades_today
+    (trade,) = office.book.day.trades
     assert trade.qty == qty
     assert trade.pnl == (-40 if trade.side is Side.LONG else 40)
     assert office.strategy.hooks == [f"opened {qty}", "closed"]
@@ -258,7 +258,7 @@ def test_without_a_price_the_entry_counts() -> None:
     office = Office().hold()
     office.engine.marks.clear()
     office.positions()
-    (trade,) = office.book.trades_today
+    (trade,) = office.book.day.trades
     assert trade.pnl == 0
 
 
@@ -287,7 +287,7 @@ def test_a_fact_for_every_owner() -> None:
         step = office.positions(X=left)
         gone = [fact.qty for fact in step.facts if isinstance(fact, ev.SharesGone)]
         assert gone == wanted
-        assert len(office.book.trades_today) == (1 if left else 2)
+        assert len(office.book.day.trades) == (1 if left else 2)
 
 
 def test_the_cash_of_a_hand_made_sale_is_no_second_profit() -> None:
@@ -308,7 +308,7 @@ def test_the_cash_of_a_hand_made_sale_is_no_second_profit() -> None:
 def test_the_streak_of_losses_counts_it() -> None:
     """Goal: a loss made by hand is one more loss. Method: it is the last one that was allowed."""
     office = Office().hold()
-    office.book.loss_streak = office.engine.limits.consecutive_loss_pause - 1
+    office.book.day.loss_streak = office.engine.limits.consecutive_loss_pause - 1
     assert "LimitTripped" in kinds(office.positions())
 
 
@@ -422,10 +422,10 @@ def test_a_trade_counts_in_its_own_session(is_of_today: bool, count: int) -> Non
         )
     )
     office.take(inputs.SessionOpens(today))
-    assert len(office.book.trades_today) == office.book.loss_streak == count
-    assert office.book.realized_today == -2 * shares * count
+    assert len(office.book.day.trades) == office.book.day.loss_streak == count
+    assert office.book.day.realized == -2 * shares * count
     office.take(inputs.SessionOpens(today))
-    assert len(office.book.trades_today) == count
+    assert len(office.book.day.trades) == count
 
 
 def test_the_roles_of_what_is_placed() -> None:

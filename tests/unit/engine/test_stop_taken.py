@@ -210,7 +210,7 @@ def test_an_edited_stop_that_has_filled(held: Desk) -> None:
     """
     step = Intake(held.engine).take(edited("10.5", status=BrokerStatus.FILLED))
     assert kinds(step)[:2] == ["StopEdited", "OrderFilled"]
-    assert held.book.trades_today[0].exit_price == Decimal("10.5")
+    assert held.book.day.trades[0].exit_price == Decimal("10.5")
     assert held.book.halted is None
 
 

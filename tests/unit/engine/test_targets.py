@@ -97,7 +97,7 @@ def test_a_target_that_is_filled(paired: Desk) -> None:
     """
     step = paired.fill(TARGET, 113)
     assert canceled_by(step) == [STOP]
-    assert paired.book.trades_today[0].exit_reason is ExitReason.TARGET
+    assert paired.book.day.trades[0].exit_reason is ExitReason.TARGET
     cancel(paired, STOP)
     assert not paired.book.active
 
@@ -112,7 +112,7 @@ def test_a_target_that_is_filled_in_part(paired: Desk) -> None:
     assert paired.book.order(STOP).qty_open == 73
     paired.hear(ev.OrderReplaced(at=paired.now, order_id=TARGET, replaced_by=STOP))
     paired.fill(STOP, 73)
-    assert paired.book.trades_today[0].exit_reason is ExitReason.STOP_LOSS
+    assert paired.book.day.trades[0].exit_reason is ExitReason.STOP_LOSS
     assert not paired.book.active
     assert not work.unanswered(paired.book)
 
@@ -185,7 +185,7 @@ def test_a_refused_pair(filled: Desk) -> None:
     (command,) = cancel(filled, SECOND[STOP]).commands
     filled.accept(EXIT)
     filled.fill(EXIT, 113)
-    assert filled.book.trades_today[0].exit_reason is ExitReason.TARGET
+    assert filled.book.day.trades[0].exit_reason is ExitReason.TARGET
 
 
 def test_a_pair_that_was_not_sent(filled: Desk) -> None:

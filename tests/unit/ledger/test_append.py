@@ -16,6 +16,7 @@ from recorded import OPENS_AT, WHEN, Script, record
 
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
+from algo_trader.core.day import Day
 from algo_trader.core.errors import CoreError
 from algo_trader.core.holding import Holding
 from algo_trader.core.orders import Order, OrderState
@@ -35,7 +36,7 @@ def image(value: Any) -> Any:
     """A book, and what hangs on it, as plain values that compare."""
     if isinstance(value, Book):
         return {k: image(v) for k, v in vars(value).items() if k != "_fold"}
-    if isinstance(value, Order | Holding):
+    if isinstance(value, Order | Holding | Day):
         named = {name: getattr(value, name) for name in value.__slots__}
         return {k: image(v) for k, v in named.items()}
     if isinstance(value, dict):

@@ -172,7 +172,7 @@ def test_a_large_file_is_checked_by_proofs_only(
     monkeypatch.setattr(database, "CHECKED_BYTES", len(content) - 1)
     copy = tmp_path / "copy.db"
     with Ledger.open(path) as ledger:
-        assert ledger.fold().session is not None
+        assert ledger.fold().day.date is not None
         with pytest.raises(LedgerCorrupt, match=r"damaged|does not prove right"):
             backup(ledger, copy)
     assert not copy.exists()

@@ -315,7 +315,7 @@ def test_a_failing_disk_ends_the_ledger(path: Path) -> None:
         ledger._driver.execute("CREATE TEMP TABLE t (x)")
         ledger._mark = fold_snapshot.Mark()
         big = "x" * 100_000
-        ledger.own_book().objections.add(big)
+        ledger.own_book().day.objections.add(big)
         with pytest.raises(StorageError):
             ledger.keep_fold()
         assert ledger.is_poisoned

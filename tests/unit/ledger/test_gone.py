@@ -117,7 +117,7 @@ def test_every_owner_has_a_trade(tmp_path: Path, side: Side, sign: int) -> None:
         book = ledger.fold()
     assert book.positions == book.cost == 0
     assert not book.active
-    assert book.realized_today == sign * 24
+    assert book.day.realized == sign * 24
 
 
 def test_a_part_is_no_trade_yet(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_trades_of_before_are_not_told_again() -> None:
     for step in run.steps[:count]:
         for fact in step:
             book.apply(fact)
-    known = len(book.trades_today)
+    known = len(book.day.trades)
     assert known
     narrate = Narrator(events)
     for step in run.steps[count : count + 60]:
@@ -217,7 +217,7 @@ def test_trades_of_before_are_not_told_again() -> None:
             book.apply(fact)
         narrate(book, step)
     told = [fields["at"] for name, fields in events.seen if name == "trade_closed"]
-    assert told == [trade.exit_at for trade in book.trades_today[known:]]
+    assert told == [trade.exit_at for trade in book.day.trades[known:]]
 
 
 def test_a_fill_that_closes_and_opens_tells_one_trade() -> None:

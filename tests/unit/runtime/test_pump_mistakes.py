@@ -92,7 +92,7 @@ def test_after_a_mistake_fills_are_followed(method: str) -> None:
                 await bench.pass_minute()
                 await bench.hear(Reports([filled(STOP, 113)]))
                 assert bench.log == ["record Filled"]
-                assert len(bench.book.trades_today) == 1
+                assert len(bench.book.day.trades) == 1
             assert bench.pump.mistake is not None
             assert not task.done()
 
