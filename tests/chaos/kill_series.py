@@ -113,7 +113,8 @@ class Series:
         self.tally.cycles += 1
         in_quiet = kind in ("quiet", "settled", "stopped")
         is_quiet = in_quiet and (kind == "stopped" or self.world.was_still(self.world.lives[-1]))
-        self.tally.missed["quiet"] += in_quiet and not is_quiet
+        if in_quiet and not is_quiet:
+            self.tally.missed["quiet"] += 1
         if not (in_quiet and self.tally.findings):
             is_settled = kind == "settled" and is_quiet
             self._find(what, self.world.judged(is_quiet=is_quiet, is_settled=is_settled))
