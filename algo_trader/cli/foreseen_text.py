@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.types import iso, text
@@ -46,17 +47,17 @@ def foreseen_text(book: Book, foreseen: Foreseen) -> str:
     return "\n\n".join(parts)
 
 
-def command_document(command: ev.Command) -> dict[str, Any]:
+def command_document(command: cmd.Command) -> dict[str, Any]:
     """A command: what is asked, of which order, and the terms of new ones."""
     match command:
-        case ev.Submit(request):
+        case cmd.Submit(request):
             return {"command": "submit", **_request(request)}
-        case ev.SubmitPair(stop, target):
+        case cmd.SubmitPair(stop, target):
             both = {"stop": _request(stop), "target": _request(target)}
             return {"command": "submit_pair", "order_id": target.order_id, **both}
-        case ev.Cancel(order_id):
+        case cmd.Cancel(order_id):
             return {"command": "cancel", "order_id": order_id}
-        case ev.Replace(order_id, request):
+        case cmd.Replace(order_id, request):
             return {"command": "replace", "order_id": order_id, "by": _request(request)}
 
 
@@ -73,15 +74,15 @@ def _request(request: ev.OrderRequest) -> dict[str, Any]:
     }
 
 
-def _said(command: ev.Command) -> str:
+def _said(command: cmd.Command) -> str:
     match command:
-        case ev.Submit(request):
+        case cmd.Submit(request):
             return _terms(_request(request))
-        case ev.SubmitPair(stop, target):
+        case cmd.SubmitPair(stop, target):
             return f"as a pair: {_terms(_request(target))}; {_terms(_request(stop))}"
-        case ev.Cancel(order_id):
+        case cmd.Cancel(order_id):
             return f"cancel {order_id}"
-        case ev.Replace(order_id, request):
+        case cmd.Replace(order_id, request):
             return f"replace {order_id} by: {_terms(_request(request))}"
 
 

@@ -1,9 +1,8 @@
-"""Facts in the past tense, and the commands that are sent because of them.
+"""Facts in the past tense.
 
 A fact is the only thing that changes what we believe (`book.apply`). It is complete, keyword-only
 and never mutated. A broker's answers and updates are facts offered to the engine (`Report`): the
-engine records them unless they are an echo or illegal. Commands are imperatives for a broker; the
-driver records the facts of a step durably before it sends the step's commands.
+engine records them unless they are an echo or illegal.
 """
 
 from __future__ import annotations
@@ -377,43 +376,3 @@ Report: TypeAlias = (
     | OrderAbandoned
 )
 """What a broker may answer or tell; that it has no such order (OrderAbandoned) included."""
-
-
-class Submit(NamedTuple):
-    """Send this order."""
-
-    request: OrderRequest
-
-
-class SubmitPair(NamedTuple):
-    """Send a protective stop and a limit order that takes the profit, over the same shares: what
-    one of them fills the other loses, and the end of one ends the other.
-    """
-
-    stop: OrderRequest
-    target: OrderRequest
-
-
-class Cancel(NamedTuple):
-    """Ask the broker to cancel the rest of an order."""
-
-    order_id: ClientOrderId
-
-
-class Replace(NamedTuple):
-    """Ask the broker to put `request` in the place of a working order."""
-
-    order_id: ClientOrderId
-    request: OrderRequest
-
-
-Command: TypeAlias = Submit | SubmitPair | Cancel | Replace
-
-
-def placed_by(command: Command) -> tuple[OrderRequest, ...]:
-    """The orders that a command asks for, a pair's target first."""
-    if isinstance(command, Cancel):
-        return ()
-    if isinstance(command, SubmitPair):
-        return (command.target, command.stop)
-    return (command.request,)

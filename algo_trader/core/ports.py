@@ -10,7 +10,8 @@ from algo_trader.core.broker import BrokerOrder as BrokerOrder
 from algo_trader.core.broker import BrokerPosition as BrokerPosition
 from algo_trader.core.broker import BrokerStatus as BrokerStatus
 from algo_trader.core.broker import Execution as Execution
-from algo_trader.core.events import Command, Report
+from algo_trader.core.commands import Command
+from algo_trader.core.events import Report
 from algo_trader.core.inputs import Input
 from algo_trader.core.inputs import PastDay as PastDay
 from algo_trader.core.types import ClientOrderId, Instant, Symbol, Word

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import work
 from algo_trader.core.book import Book
@@ -26,7 +27,7 @@ class Step(NamedTuple):
     """What one input led to: record `facts`, then send `commands`."""
 
     facts: Sequence[ev.Fact]
-    commands: Sequence[ev.Command]
+    commands: Sequence[cmd.Command]
 
 
 NOTHING = Step((), ())
@@ -47,7 +48,7 @@ class Hands:
         self._note = note
         self.rests_from: Instant | None = None
         self.facts: list[ev.Fact] = []
-        self._commands: list[ev.Command] = []
+        self._commands: list[cmd.Command] = []
 
     def step(self) -> Step:
         """Hand over what has gathered."""
@@ -106,7 +107,7 @@ class Hands:
     def cancel(self, todo: work.CancelOrder, now: Instant) -> None:
         """Ask for an order's cancel, and say why."""
         self.record(ev.CancelRequested(at=now, order_id=todo.order_id, reason=todo.reason))
-        self._commands.append(ev.Cancel(todo.order_id))
+        self._commands.append(cmd.Cancel(todo.order_id))
 
     def send(self, intended: ev.OrderIntended) -> None:
         """Intended and submitting are recorded together: the request is about to leave."""
@@ -114,9 +115,9 @@ class Hands:
         self.record(intended)
         self.record(ev.OrderSubmitting(at=intended.at, order_id=request.order_id))
         if intended.replaces is None:
-            self._commands.append(ev.Submit(request))
+            self._commands.append(cmd.Submit(request))
         else:
-            self._commands.append(ev.Replace(intended.replaces, request))
+            self._commands.append(cmd.Replace(intended.replaces, request))
 
     def _send_pair(self, stop: ev.OrderIntended, target: ev.OrderIntended) -> None:
         """Both are recorded, the target first: whatever is told of both is told in that order."""
@@ -125,7 +126,7 @@ class Hands:
         for intended in (target, stop):
             order_id = intended.request.order_id
             self.record(ev.OrderSubmitting(at=intended.at, order_id=order_id))
-        self._commands.append(ev.SubmitPair(stop.request, target.request))
+        self._commands.append(cmd.SubmitPair(stop.request, target.request))
 
     def send_again(self, order: Order, now: Instant) -> None:
         """A reducing order that the broker proved not to have leaves once more, under its id; a
@@ -135,10 +136,10 @@ class Hands:
         if order.role is Role.TARGET and order.pair is not None:
             stop = self._book.order(order.pair)
             self.record(ev.OrderSubmitting(at=now, order_id=stop.order_id))
-            self._commands.append(ev.SubmitPair(stop.request, order.request))
+            self._commands.append(cmd.SubmitPair(stop.request, order.request))
             return
         old = None if order.replaces is None else self._book.orders.get(order.replaces)
         if old is not None and old.is_live:
-            self._commands.append(ev.Replace(old.order_id, order.request))
+            self._commands.append(cmd.Replace(old.order_id, order.request))
         else:
-            self._commands.append(ev.Submit(order.request))
+            self._commands.append(cmd.Submit(order.request))

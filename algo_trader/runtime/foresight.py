@@ -13,6 +13,7 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import NamedTuple
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition
@@ -30,7 +31,7 @@ class Foreseen(NamedTuple):
     """What would be recorded, and sent, in order."""
 
     records: Sequence[ev.Fact]
-    commands: Sequence[ev.Command]
+    commands: Sequence[cmd.Command]
 
     @property
     def agrees(self) -> bool:
@@ -42,7 +43,7 @@ class Onlooker:
     """A broker that is asked and never told anything: commands are kept."""
 
     def __init__(self, broker: Broker) -> None:
-        self.commands: list[ev.Command] = []
+        self.commands: list[cmd.Command] = []
         self._broker = broker
         self._unsent: set[ClientOrderId] = set()
 
@@ -64,10 +65,10 @@ class Onlooker:
             raise Unavailable(f"{order_id} was not sent")
         return await self._broker.order(order_id)
 
-    async def execute(self, command: ev.Command) -> Sequence[ev.Report]:
+    async def execute(self, command: cmd.Command) -> Sequence[ev.Report]:
         """Nothing leaves, and nothing is answered."""
         self.commands.append(command)
-        self._unsent.update(request.order_id for request in ev.placed_by(command))
+        self._unsent.update(request.order_id for request in cmd.placed_by(command))
         return ()
 
 

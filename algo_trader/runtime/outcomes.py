@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.errors import AlgoTraderError, BrokerError, Unavailable
 from algo_trader.core.ports import Broker
@@ -18,7 +19,7 @@ from algo_trader.runtime.weighing import weighed
 
 
 async def carried_out(
-    engine: Engine, broker: Broker, command: ev.Command, timeout_s: float
+    engine: Engine, broker: Broker, command: cmd.Command, timeout_s: float
 ) -> Sequence[ev.Report]:
     """Send the command and report what came of it; no answer within `timeout_s` is none.
 
@@ -41,22 +42,22 @@ async def carried_out(
         return _unanswered(command, now, f"{type(error).__name__}: {error}")
 
 
-def _not_sent(engine: Engine, command: ev.Command, detail: str) -> Sequence[ev.Report]:
+def _not_sent(engine: Engine, command: cmd.Command, detail: str) -> Sequence[ev.Report]:
     """Nothing left: the order is given up, and what is still wanted is placed anew. Unless it had
     left before: that one may have arrived.
     """
     now = engine.now
-    orders = [engine.book.order(each.order_id) for each in ev.placed_by(command)]
+    orders = [engine.book.order(each.order_id) for each in cmd.placed_by(command)]
     if not orders or any(order.sends > 1 or order.is_unknown for order in orders):
         return _unanswered(command, now, detail)
     reason = f"not sent: {detail}"
     return [ev.OrderAbandoned(at=now, order_id=o.order_id, reason=reason) for o in orders]
 
 
-def _unanswered(command: ev.Command, now: Instant, detail: str) -> Sequence[ev.Report]:
-    if isinstance(command, ev.Cancel):
+def _unanswered(command: cmd.Command, now: Instant, detail: str) -> Sequence[ev.Report]:
+    if isinstance(command, cmd.Cancel):
         return (ev.CancelUnanswered(at=now, order_id=command.order_id, detail=detail),)
     return [
         ev.OutcomeUnknown(at=now, order_id=request.order_id, detail=detail)
-        for request in ev.placed_by(command)
+        for request in cmd.placed_by(command)
     ]

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import work
 from algo_trader.core.errors import (
@@ -95,9 +96,9 @@ class Pump:
         self._tell = tell
         self._inbox: asyncio.Queue[Input] = asyncio.Queue(terms.inbox_capacity)
         self._facts: list[ev.Fact] = []
-        self._commands: list[ev.Command] = []
+        self._commands: list[cmd.Command] = []
         self._in_flight: dict[ClientOrderId, asyncio.Task[None]] = {}
-        self._behind: list[ev.Command] = []
+        self._behind: list[cmd.Command] = []
         self._lookups = Lookups(terms.settle_s, clock)
         self._idle = asyncio.Event()
         self._failure: BaseException | None = None
@@ -235,7 +236,7 @@ class Pump:
 
     # -- the way out --
 
-    def _send(self, command: ev.Command) -> None:
+    def _send(self, command: cmd.Command) -> None:
         """Send a command, or let it wait until the order's last one has its answer."""
         if self._failure is not None:
             return  # Nothing leaves after what must end the process.
@@ -244,9 +245,9 @@ class Pump:
         if any(order_id in self._in_flight or order_id in waiting for order_id in ids):
             self._behind.append(command)
             return
-        if isinstance(command, ev.Submit | ev.SubmitPair):
+        if isinstance(command, cmd.Submit | cmd.SubmitPair):
             self.decision_s.append(time.perf_counter() - self._decided_at)
-        for request in ev.placed_by(command):
+        for request in cmd.placed_by(command):
             self._lookups.begin_anew(request.order_id)
         self._start(ids, partial(self._carry_out, command))
 
@@ -276,7 +277,7 @@ class Pump:
             self._send(command)
         self._ask_about_woken()
 
-    async def _carry_out(self, command: ev.Command) -> Input:
+    async def _carry_out(self, command: cmd.Command) -> Input:
         timeout_s = self.terms.command_timeout_s
         return Reports(await carried_out(self.engine, self._broker, command, timeout_s))
 
@@ -321,11 +322,11 @@ class Pump:
         return Truths({order_id: truth})
 
 
-def _orders_of(command: ev.Command) -> tuple[ClientOrderId, ...]:
-    if isinstance(command, ev.Submit):
+def _orders_of(command: cmd.Command) -> tuple[ClientOrderId, ...]:
+    if isinstance(command, cmd.Submit):
         return (command.request.order_id,)
-    if isinstance(command, ev.Cancel):
+    if isinstance(command, cmd.Cancel):
         return (command.order_id,)
-    if isinstance(command, ev.SubmitPair):
+    if isinstance(command, cmd.SubmitPair):
         return (command.target.order_id, command.stop.order_id)
     return (command.order_id, command.request.order_id)

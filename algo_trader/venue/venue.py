@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from algo_trader.core.commands import Cancel, Command, Replace, SubmitPair
 from algo_trader.core.events import (
-    Cancel,
     CancelRefused,
-    Command,
     OrderAccepted,
     OrderCanceled,
     OrderExpired,
@@ -25,9 +24,7 @@ from algo_trader.core.events import (
     OrderRefused,
     OrderReplaced,
     OrderRequest,
-    Replace,
     Report,
-    SubmitPair,
 )
 from algo_trader.core.types import (
     ZERO,

@@ -26,21 +26,17 @@ from algo_trader.brokers.alpaca.trade_stream import TradeStream
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.brokers.embedded.exchange import EmbeddedExchange, ExchangeSetup
 from algo_trader.core.broker import BrokerOrder, BrokerStatus
+from algo_trader.core.commands import Cancel, Command, Replace, Submit, SubmitPair
 from algo_trader.core.errors import Unanswered
 from algo_trader.core.events import (
-    Cancel,
     CancelRefused,
-    Command,
     OrderAccepted,
     OrderCanceled,
     OrderFilled,
     OrderRefused,
     OrderReplaced,
     OrderRequest,
-    Replace,
     Report,
-    Submit,
-    SubmitPair,
 )
 from algo_trader.core.inputs import Input, Minute, Reports
 from algo_trader.core.ports import Broker, LineState, PastDay

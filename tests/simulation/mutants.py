@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sim_life import Kind
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.broker import BrokerOrder
 from algo_trader.core.inputs import Input, Reports
@@ -31,14 +32,14 @@ class _ActsFirst(Pump):
 class _TakesSilenceForRefusal(Pump):
     """An error while placing an order means that there is no order."""
 
-    async def _carry_out(self, command: ev.Command) -> Input:
+    async def _carry_out(self, command: cmd.Command) -> Input:
         return _refusing(await super()._carry_out(command), "")
 
 
 class _BelievesTheDuplicate(Pump):
     """An id that is taken already is a refusal like any other."""
 
-    async def _carry_out(self, command: ev.Command) -> Input:
+    async def _carry_out(self, command: cmd.Command) -> Input:
         return _refusing(await super()._carry_out(command), DUPLICATE_ID.message)
 
 
@@ -60,8 +61,8 @@ class _ForgetsTheStop(Pump):
 
     _own: frozenset[ClientOrderId] = frozenset()
 
-    def _send(self, command: ev.Command) -> None:
-        self._own |= {request.order_id for request in ev.placed_by(command)}
+    def _send(self, command: cmd.Command) -> None:
+        self._own |= {request.order_id for request in cmd.placed_by(command)}
         super()._send(command)
 
     async def _look_up(self, order_id: ClientOrderId) -> Input | None:

@@ -11,6 +11,7 @@ from algo_trader.brokers.alpaca import commands, orders
 from algo_trader.brokers.alpaca.answers import Refusal
 from algo_trader.brokers.alpaca.calls import Retry
 from algo_trader.brokers.alpaca.commands import Commands
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import work
 from algo_trader.core.errors import BrokerError
@@ -54,7 +55,7 @@ def _swallows(record: Any) -> Any:
 
 
 def _as_refusals(carry_out: Any) -> Any:
-    async def as_refusals(self: Any, command: ev.Command) -> Input:
+    async def as_refusals(self: Any, command: cmd.Command) -> Input:
         answer: Reports = await carry_out(self, command)
         return Reports(
             [
@@ -69,7 +70,7 @@ def _as_refusals(carry_out: Any) -> Any:
 
 
 def _as_unsent(carry_out: Any) -> Any:
-    async def as_unsent(self: Any, command: ev.Command) -> Input:
+    async def as_unsent(self: Any, command: cmd.Command) -> Input:
         answer: Reports = await carry_out(self, command)
         return Reports(
             [
@@ -217,11 +218,11 @@ def _forgets_exits(remaining: Any) -> Any:
 
 
 def _sent_is_done(execute: Any) -> Any:
-    async def sent_is_done(self: Any, command: ev.Command) -> Sequence[Any]:
+    async def sent_is_done(self: Any, command: cmd.Command) -> Sequence[Any]:
         try:
             return list(await execute(self, command))
         except BrokerError:
-            if not isinstance(command, ev.Cancel):
+            if not isinstance(command, cmd.Cancel):
                 raise
             return (ev.OrderCanceled(at=self._clock.now(), order_id=command.order_id),)
 

@@ -10,6 +10,7 @@ from planting import Mutant, Swap, never, nothing, nothing_at_last
 
 from algo_trader.brokers.alpaca import commands
 from algo_trader.core import book as core_book
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import orders as core_orders
 from algo_trader.core.book import Book
@@ -131,7 +132,7 @@ def _forget_fills(book: Book) -> None:
 
 def _noting(send: Any) -> Any:
     def noting(self: Any, command: Any) -> None:
-        self.own = getattr(self, "own", set()) | {each.order_id for each in ev.placed_by(command)}
+        self.own = getattr(self, "own", set()) | {each.order_id for each in cmd.placed_by(command)}
         send(self, command)
 
     return noting

@@ -16,6 +16,7 @@ from sim_world import Fault, World, role_of
 from algo_trader.brokers.embedded.books import Books, Place
 from algo_trader.brokers.embedded.exchange import EmbeddedExchange
 from algo_trader.brokers.embedded.file import connect
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition
 from algo_trader.core.errors import Unanswered, Unavailable
@@ -99,7 +100,7 @@ class Line:
 
     # -- requests --
 
-    async def execute(self, command: ev.Command) -> Sequence[ev.Report]:
+    async def execute(self, command: cmd.Command) -> Sequence[ev.Report]:
         """Carry out a command, if it arrives."""
         word = f"{type(command).__name__} of {_role(command)}"
         self._fuse.touch(f"before {word}")
@@ -110,7 +111,7 @@ class Line:
         self._fuse.touch(f"after {word}")
         return reports
 
-    async def _deliver(self, command: ev.Command) -> Sequence[ev.Report]:
+    async def _deliver(self, command: cmd.Command) -> Sequence[ev.Report]:
         plan, world = self._world.plan, self._world
         if plan is None:
             return await self._exchange.execute(command)
@@ -144,7 +145,7 @@ class Line:
         await asyncio.Event().wait()
         raise AssertionError("silence has no end")
 
-    async def _carry(self, due: float, command: ev.Command) -> None:
+    async def _carry(self, due: float, command: cmd.Command) -> None:
         """Bring a late request to the broker; its answer reaches nobody."""
         await asyncio.sleep(due - now())
         if (due, command) in self._world.on_the_wire:
@@ -156,20 +157,20 @@ class Line:
             except Crash:
                 pass  # Of the broker's process, which is ours: its fuse tells.
 
-    async def _may_refuse(self, command: ev.Command) -> bool:
+    async def _may_refuse(self, command: cmd.Command) -> bool:
         """A broker refuses stops, moves and cancels; an order that it has it knows to be there."""
-        if isinstance(command, ev.Cancel):
+        if isinstance(command, cmd.Cancel):
             return True
         is_there = await self._exchange.order(_order_of(command)) is not None
         return _role(command) is Role.STOP and not is_there
 
-    def _refusal(self, command: ev.Command) -> Sequence[ev.Report]:
+    def _refusal(self, command: cmd.Command) -> Sequence[ev.Report]:
         at, why = self._exchange.now, "not now"
-        if isinstance(command, ev.Cancel):
+        if isinstance(command, cmd.Cancel):
             return (ev.CancelRefused(at=at, order_id=command.order_id, code=1, message=why),)
         return [
             ev.OrderRefused(at=at, order_id=request.order_id, code=1, message=why)
-            for request in ev.placed_by(command)
+            for request in cmd.placed_by(command)
         ]
 
     # -- questions --
@@ -226,14 +227,14 @@ class Line:
         return seen[-1] if seen else None
 
 
-def _order_of(command: ev.Command) -> ClientOrderId:
+def _order_of(command: cmd.Command) -> ClientOrderId:
     """The order a command is about, of a pair the stop."""
-    if isinstance(command, ev.Cancel):
+    if isinstance(command, cmd.Cancel):
         return command.order_id
-    return ev.placed_by(command)[-1].order_id
+    return cmd.placed_by(command)[-1].order_id
 
 
-def _role(command: ev.Command) -> Role:
+def _role(command: cmd.Command) -> Role:
     return role_of(_order_of(command))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.broker import BrokerOrder
 from algo_trader.core.types import ClientOrderId, Instant, Role
@@ -83,7 +84,7 @@ class World:
     plan: FaultPlan | None
     patience: int = 0
     complaints: list[str] = field(default_factory=list)
-    on_the_wire: list[tuple[float, ev.Command]] = field(default_factory=list)
+    on_the_wire: list[tuple[float, cmd.Command]] = field(default_factory=list)
     versions: dict[ClientOrderId, list[tuple[float, BrokerOrder]]] = field(default_factory=dict)
     attempts: Counter[tuple[str, str]] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
@@ -106,11 +107,11 @@ class World:
             elif isinstance(fact, ev.CancelRequested):
                 self._recorded["cancel", fact.order_id] += 1
 
-    def note_sent(self, command: ev.Command) -> None:
+    def note_sent(self, command: cmd.Command) -> None:
         """This request is about to leave: was it on record, and may it leave again?"""
-        if isinstance(command, ev.Cancel):
+        if isinstance(command, cmd.Cancel):
             self._note_one("cancel", command.order_id)
-        for request in ev.placed_by(command):
+        for request in cmd.placed_by(command):
             if not self._recorded["intended", request.order_id]:
                 self.complain(f"{request.order_id} was sent before it was on record as intended")
             self._note_one("sent", request.order_id)

@@ -26,8 +26,9 @@ from algo_trader.brokers.alpaca.orders import RestOrder
 from algo_trader.brokers.alpaca.reading import BrokerTime
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition, BrokerStatus
+from algo_trader.core.commands import Command
 from algo_trader.core.errors import Unanswered
-from algo_trader.core.events import Command, Report
+from algo_trader.core.events import Report
 from algo_trader.core.types import BrokerOrderId, ClientOrderId, Symbol
 
 EXECUTE_S = 8.5

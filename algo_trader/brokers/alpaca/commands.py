@@ -30,19 +30,9 @@ from algo_trader.brokers.alpaca.orders import (
 from algo_trader.brokers.alpaca.pairs import flat, pair_body
 from algo_trader.brokers.alpaca.wire import body_of
 from algo_trader.core.broker import BrokerStatus
+from algo_trader.core.commands import Cancel, Command, Replace, Submit, SubmitPair
 from algo_trader.core.errors import BrokerError, Unanswered, Unavailable
-from algo_trader.core.events import (
-    Cancel,
-    CancelRefused,
-    Command,
-    OrderAccepted,
-    OrderRefused,
-    OrderRequest,
-    Replace,
-    Report,
-    Submit,
-    SubmitPair,
-)
+from algo_trader.core.events import CancelRefused, OrderAccepted, OrderRefused, OrderRequest, Report
 from algo_trader.core.truth import REJECTED, reports_of
 from algo_trader.core.types import ClientOrderId
 

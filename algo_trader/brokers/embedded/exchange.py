@@ -24,15 +24,9 @@ from algo_trader.brokers.embedded.books import Books, Place, Saved, Stage, can_k
 from algo_trader.brokers.embedded.errors import ExchangeRefused
 from algo_trader.brokers.embedded.reel import Reel
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition
+from algo_trader.core.commands import Command, placed_by
 from algo_trader.core.errors import StorageFailure, Unanswered
-from algo_trader.core.events import (
-    CancelRefused,
-    Command,
-    OrderRefused,
-    OrderRequest,
-    Report,
-    placed_by,
-)
+from algo_trader.core.events import CancelRefused, OrderRefused, OrderRequest, Report
 from algo_trader.core.inputs import Clock, CloseAll, Minute, Reports, SessionOpens
 from algo_trader.core.ports import Inbox, PastDay
 from algo_trader.core.types import MINUTE, Bar, ClientOrderId, ExitReason, Instant, Session, Symbol

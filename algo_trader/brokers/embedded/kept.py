@@ -9,8 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from algo_trader.brokers.embedded.books import Books
 from algo_trader.brokers.embedded.errors import ExchangeRefused
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition
+from algo_trader.core.commands import Command
 from algo_trader.core.errors import Unavailable
-from algo_trader.core.events import Command, Report
+from algo_trader.core.events import Report
 from algo_trader.core.types import ClientOrderId, Instant, Symbol
 
 

@@ -12,15 +12,8 @@ from typing import Any, TypeVar
 from algo_trader.brokers.embedded.books import Books, Place
 from algo_trader.brokers.embedded.exchange import EmbeddedExchange, ExchangeSetup
 from algo_trader.brokers.embedded.file import connect
-from algo_trader.core.events import (
-    Command,
-    OrderAccepted,
-    OrderFilled,
-    OrderReplaced,
-    OrderRequest,
-    Report,
-    Submit,
-)
+from algo_trader.core.commands import Command, Submit
+from algo_trader.core.events import OrderAccepted, OrderFilled, OrderReplaced, OrderRequest, Report
 from algo_trader.core.inputs import Clock, CloseAll, Input, Minute, Reports, SessionOpens
 from algo_trader.core.ports import PastDay
 from algo_trader.core.types import (

@@ -36,8 +36,9 @@ from exchange_kit import (
 from algo_trader.brokers.embedded import EmbeddedExchange, ExchangeLocked, ExchangeRefused
 from algo_trader.brokers.embedded.books import Books, Place
 from algo_trader.brokers.embedded.file import APPLICATION_ID, TABLES, VERSION, connect
+from algo_trader.core.commands import Cancel, Submit
 from algo_trader.core.errors import CoreError, StorageFailure
-from algo_trader.core.events import Cancel, OrderRequest, Report, Submit
+from algo_trader.core.events import OrderRequest, Report
 from algo_trader.core.inputs import Input
 from algo_trader.core.types import ZERO, ClientOrderId
 from algo_trader.venue.costs import Costs, FeeSchedule, SecRate, TafRate

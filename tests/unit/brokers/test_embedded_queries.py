@@ -26,8 +26,9 @@ from exchange_kit import (
 
 from algo_trader.brokers.embedded.exchange import EmbeddedExchange, ExchangeSetup
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition
+from algo_trader.core.commands import Cancel, Command, Replace
 from algo_trader.core.errors import Unanswered
-from algo_trader.core.events import Cancel, Command, OrderRefused, Replace
+from algo_trader.core.events import OrderRefused
 from algo_trader.core.types import ClientOrderId, OrderType, TimeInForce
 from algo_trader.venue.costs import Costs
 from algo_trader.venue.rules import VenueRules

@@ -39,8 +39,8 @@ from exchange_kit import (
 from algo_trader.brokers.embedded import EmbeddedExchange, ExchangeRefused
 from algo_trader.brokers.embedded.exchange import ExchangeSetup
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition, BrokerStatus
+from algo_trader.core.commands import Cancel, Command, Replace, Submit, placed_by
 from algo_trader.core.errors import Unanswered
-from algo_trader.core.events import Cancel, Command, Replace, Submit, placed_by
 from algo_trader.core.inputs import Input, Minute, Reports
 from algo_trader.core.ports import PastDay
 from algo_trader.core.types import MINUTE, Bar, ClientOrderId, Instant, Symbol

@@ -15,6 +15,7 @@ import pytest
 from algo_trader.brokers.embedded.books import Books, Place, Stage
 from algo_trader.cli.foreseen_text import command_document, foreseen_document, foreseen_text
 from algo_trader.cli.main import run
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.types import Action, ClientOrderId, OrderType, TimeInForce
@@ -117,11 +118,11 @@ def test_no_byte_is_changed(data: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_commands_in_words_and_as_documents() -> None:
     """Goal: every command has both. Method: one of each."""
     moved = STOP._replace(order_id=ClientOrderId("a-s-AA-1-stop-2"))
-    commands: list[ev.Command] = [
-        ev.Submit(STOP),
-        ev.SubmitPair(STOP, TARGET),
-        ev.Cancel(STOP.order_id),
-        ev.Replace(STOP.order_id, moved),
+    commands: list[cmd.Command] = [
+        cmd.Submit(STOP),
+        cmd.SubmitPair(STOP, TARGET),
+        cmd.Cancel(STOP.order_id),
+        cmd.Replace(STOP.order_id, moved),
     ]
     foreseen = Foreseen([], commands)
     kinds = [document["command"] for document in foreseen_document(foreseen)["commands"]]

@@ -12,6 +12,7 @@ from test_inputs import BUY_AT_11, ENTRY, SESSION, STOP, Desk, kinds
 from test_inputs import held as held
 from test_inputs import pending as pending
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import inputs
 from algo_trader.core.errors import CoreError
@@ -65,7 +66,7 @@ def test_a_halt_leaves_positions_alone(held: Desk) -> None:
     """Goal: reducing orders never ask: an exit goes its way. Method: halt, close all."""
     take(held, inputs.TradingHalt("X", True))
     step = take(held, inputs.CloseAll(ExitReason.OPERATOR))
-    assert step.commands == [ev.Cancel(STOP)]
+    assert step.commands == [cmd.Cancel(STOP)]
 
 
 # -- buying power --

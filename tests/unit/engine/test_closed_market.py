@@ -6,6 +6,7 @@ from test_inputs import STOP, Desk
 from test_inputs import held as held
 from test_inputs import pending as pending
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import inputs
 from algo_trader.core.types import ExitReason
@@ -23,4 +24,4 @@ def test_an_exit_after_the_close_leaves_the_stop(held: Desk) -> None:
     assert held.book.order(STOP).is_live
     held.engine.hands.rests_from = held.now + 3600
     step = Intake(held.engine).take(inputs.Settle())
-    assert list(step.commands) == [ev.Cancel(STOP)]
+    assert list(step.commands) == [cmd.Cancel(STOP)]

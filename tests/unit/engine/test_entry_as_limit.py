@@ -12,6 +12,7 @@ from test_inputs import BUY_AT_11, ENTRY, SESSION, STOP, Desk, kinds
 from test_inputs import held as held
 from test_inputs import pending as pending
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import inputs, work
 from algo_trader.core.broker import BrokerOrder, BrokerStatus
@@ -30,7 +31,7 @@ def refuse(desk: Desk, key: ClientOrderId, message: str = WORDS, code: int = COD
 
 
 def sent(step: Step) -> list[ev.OrderRequest]:
-    return [command.request for command in step.commands if isinstance(command, ev.Submit)]
+    return [command.request for command in step.commands if isinstance(command, cmd.Submit)]
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_the_limit_expires_with_the_signal(submitted: Desk) -> None:
     refuse(submitted, ENTRY)
     submitted.accept(LIMIT)
     assert not submitted.engine.on_clock(SESSION.opens_at + 239).commands
-    assert submitted.engine.on_clock(SESSION.opens_at + 240).commands == [ev.Cancel(LIMIT)]
+    assert submitted.engine.on_clock(SESSION.opens_at + 240).commands == [cmd.Cancel(LIMIT)]
 
 
 def test_a_protective_stop_is_not_tried_as_a_limit(pending: Desk) -> None:
@@ -240,7 +241,7 @@ def test_a_triggered_stop_still_gives_way_to_an_exit(held: Desk) -> None:
     held.fill(STOP, 50)
     held.strategy.to_manage = lambda: Exit(ExitReason.MAX_RUN)
     (*_, step) = held.pass_minute()
-    assert step.commands == [ev.Cancel(STOP)]
+    assert step.commands == [cmd.Cancel(STOP)]
     (request,) = sent(held.hear(ev.OrderCanceled(at=held.now, order_id=STOP)))
     assert request.type is OrderType.MARKET
     assert request.qty == 63

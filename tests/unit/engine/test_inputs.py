@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.errors import StrategyError
@@ -170,7 +171,7 @@ def test_a_fill_is_covered_in_the_same_step(pending: Desk) -> None:
     step = pending.fill(ENTRY, 113)
     assert kinds(step) == ["OrderFilled", "StopSet", "OrderIntended", "OrderSubmitting"]
     (command,) = step.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     request = command.request
     assert request.order_id == STOP
     assert request.qty == 113
@@ -185,10 +186,10 @@ def test_a_partial_fill_first_cancels_the_rest(pending: Desk) -> None:
     Method: 60 of 113, then the confirmation.
     """
     step = pending.fill(ENTRY, 60)
-    assert step.commands == [ev.Cancel(ENTRY)]
+    assert step.commands == [cmd.Cancel(ENTRY)]
     step = pending.hear(ev.OrderCanceled(at=pending.now, order_id=ENTRY))
     (command,) = step.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert command.request.qty == 60
     assert command.request.stop_price == 9
 
@@ -199,7 +200,7 @@ def test_fewer_than_five_shares_are_sold(pending: Desk) -> None:
     step = pending.hear(ev.OrderCanceled(at=pending.now, order_id=ENTRY))
     assert kinds(step) == ["OrderCanceled", "ExitDecided", "OrderIntended", "OrderSubmitting"]
     (command,) = step.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert command.request.type == "market"
     assert command.request.qty == 4
 
@@ -275,7 +276,7 @@ def test_a_stop_is_never_lowered(held: Desk, price: str, moved_to: str | None) -
         return
     assert kinds(step) == ["StopSet", "OrderIntended", "OrderSubmitting"]
     (command,) = step.commands
-    assert isinstance(command, ev.Replace)
+    assert isinstance(command, cmd.Replace)
     assert command.order_id == STOP
     assert command.request.qty == 113
     assert command.request.stop_price == holding.stop_price == Decimal(moved_to)
@@ -286,11 +287,11 @@ def test_an_exit_cancels_waits_and_sells(held: Desk) -> None:
     held.strategy.to_manage = lambda: Exit(ExitReason.MAX_RUN)
     (*_, step) = held.pass_minute()
     assert kinds(step) == ["ExitDecided", "CancelRequested"]
-    assert step.commands == [ev.Cancel(STOP)]
+    assert step.commands == [cmd.Cancel(STOP)]
     assert not any(more.commands for more in held.pass_minute())
     step = held.hear(ev.OrderCanceled(at=held.now, order_id=STOP))
     (command,) = step.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert command.request.type == "market"
     assert command.request.qty == 113
 
@@ -303,7 +304,7 @@ def test_an_entry_ends_by_the_clock(pending: Desk) -> None:
     pending.strategy.to_signal = lambda: "NOTHING"
     commands = [[step.commands for step in pending.pass_minute()] for _ in range(3)]
     assert commands[:2] == [[(), ()], [(), ()]]
-    assert commands[2] == [[ev.Cancel(ENTRY)], ()]
+    assert commands[2] == [[cmd.Cancel(ENTRY)], ()]
     assert pending.book.order(ENTRY).cancel_reason == "EXPIRED"
 
 
@@ -317,7 +318,7 @@ def test_positions_are_sold_at_the_flatten_time(held: Desk) -> None:
         held.minute += 1
     held.minute = 18
     step = held.engine.on_minute(held.now, [])
-    assert step.commands == [ev.Cancel(STOP)]
+    assert step.commands == [cmd.Cancel(STOP)]
     assert held.book.holding("s", "X").exit_reason is ExitReason.END_OF_DAY
 
 
@@ -328,7 +329,7 @@ def test_the_candle_of_an_expired_entry_is_not_evaluated(pending: Desk) -> None:
     pending.pass_minute()
     pending.pass_minute()
     step = pending.engine.on_minute(pending.now, [still(pending.now)])
-    assert step.commands == [ev.Cancel(ENTRY)]
+    assert step.commands == [cmd.Cancel(ENTRY)]
     pending.minute += 1
     pending.hear(ev.OrderCanceled(at=pending.now, order_id=ENTRY))
     assert pending.engine.on_candle_due() is NOTHING
@@ -403,7 +404,7 @@ def test_the_daily_loss_may_trip_between_candles() -> None:
     assert engine.on_candle_due() is NOTHING
     step = engine.on_candle_due()
     assert kinds(step) == ["LimitTripped", "CancelRequested", "SignalDecided"]
-    assert step.commands == [ev.Cancel(ids["B"])]
+    assert step.commands == [cmd.Cancel(ids["B"])]
     refused = step.facts[-1]
     assert isinstance(refused, ev.SignalDecided)
     assert refused.rule == "DAILY_LOSS"

@@ -15,6 +15,7 @@ from test_inputs import BUY_AT_11, ENTRY, SESSION, STOP, Desk, still
 from test_inputs import held as held
 from test_inputs import pending as pending
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import inputs
 from algo_trader.core.broker import (
@@ -38,10 +39,10 @@ def said(step: Step) -> str:
     words = [type(fact).__name__.removeprefix("Order") for fact in step.facts]
     for command in step.commands:
         name = type(command).__name__.lower()
-        if isinstance(command, ev.Cancel | ev.Replace):
+        if isinstance(command, cmd.Cancel | cmd.Replace):
             key = command.order_id
         else:
-            key = ev.placed_by(command)[0].order_id
+            key = cmd.placed_by(command)[0].order_id
         words.append(f"{name}:{key.removeprefix('a-s-X-20240103T1430-')}")
     return " ".join(words)
 
@@ -289,7 +290,7 @@ def test_foreign_shares_get_an_owner_and_a_stop(
     step = positions(held, {"X": 113, "Z": qty})
     assert said(step).startswith("Discrepancy SharesAdopted StopSet Intended Submitting submit:")
     (command,) = step.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     request = command.request
     assert f"{request.action} {request.qty} {request.symbol}" == f"{action} 7 Z"
     assert request.stop_price == Decimal(stop)

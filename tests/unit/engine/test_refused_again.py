@@ -14,6 +14,7 @@ from test_inputs import ENTRY, STOP, Desk
 from test_inputs import held as held
 from test_inputs import pending as pending
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import inputs
 from algo_trader.core.types import BrokerOrderId, ClientOrderId, ExitReason, OrderType
@@ -27,12 +28,12 @@ ODD = (42210000, "order is not accepting changes")
 PAUSES = [0, 1, 3, 7, 15, 31, 61, 91]
 """Seconds after the first try: 1, 2, 4, 8, 16, 30, 30 later."""
 
-Answer = Callable[[ev.Command, int], ev.Report]
+Answer = Callable[[cmd.Command, int], ev.Report]
 
 
-def asked(command: ev.Command) -> ClientOrderId:
+def asked(command: cmd.Command) -> ClientOrderId:
     """The order that a command asks for."""
-    (request,) = ev.placed_by(command)
+    (request,) = cmd.placed_by(command)
     return request.order_id
 
 
@@ -43,7 +44,7 @@ class Counter:
         self.desk = desk
         self.answer = answer
         self.began = self.now = 0
-        self.left: list[tuple[int, ev.Command]] = []
+        self.left: list[tuple[int, cmd.Command]] = []
         desk.strategy.to_signal = lambda: "NOTHING"
         desk.strategy.to_manage = lambda: HOLD
 
@@ -70,15 +71,15 @@ class Counter:
         return [
             at
             for at, command in self.left
-            if isinstance(command, ev.Submit) and command.request.type is OrderType.MARKET
+            if isinstance(command, cmd.Submit) and command.request.type is OrderType.MARKET
         ]
 
 
 def refusing(code: int, message: str) -> Answer:
     """Cancels are done, all else is refused with these words."""
 
-    def answer(command: ev.Command, now: int) -> ev.Report:
-        if isinstance(command, ev.Cancel):
+    def answer(command: cmd.Command, now: int) -> ev.Report:
+        if isinstance(command, cmd.Cancel):
             return ev.OrderCanceled(at=now, order_id=command.order_id)
         return ev.OrderRefused(at=now, order_id=asked(command), code=code, message=message)
 
@@ -107,7 +108,7 @@ def test_a_new_stop_that_the_market_has_passed(pending: Desk) -> None:
         ev.OrderRefused(at=pending.now, order_id=STOP, code=code, message=message)
     )
     (command,) = step.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert command.request.type is OrderType.MARKET
     assert command.request.qty == 113
     assert pending.book.holding("s", "X").exit_reason is ExitReason.STOP_LOSS
@@ -122,10 +123,10 @@ def test_a_moved_stop_that_the_market_has_passed(held: Desk) -> None:
     counter = Counter(held, refusing(*PASSED))
     step = moved(held)
     (command,) = step.commands
-    assert isinstance(command, ev.Replace)
+    assert isinstance(command, cmd.Replace)
     counter.answer = lambda command, now: (
         ev.OrderCanceled(at=now, order_id=command.order_id)
-        if isinstance(command, ev.Cancel)
+        if isinstance(command, cmd.Cancel)
         else ev.OrderAccepted(
             at=now, order_id=asked(command), broker_id=BrokerOrderId(f"b-{asked(command)}")
         )
@@ -141,7 +142,7 @@ def test_a_moved_stop_that_the_market_has_passed(held: Desk) -> None:
     counter.wait(60)
     assert held.book.holding("s", "X").exit_reason is ExitReason.STOP_LOSS
     assert counter.times() == [0, 0]
-    assert counter.left[0][1] == ev.Cancel(STOP)
+    assert counter.left[0][1] == cmd.Cancel(STOP)
     assert counter.market_orders() == [0]
 
 
@@ -160,7 +161,7 @@ def test_a_move_that_is_refused_for_another_reason(
     counter.carry_out(moved(held))
     counter.wait(120)
     assert counter.times() == PAUSES
-    assert all(isinstance(command, ev.Replace) for _, command in counter.left)
+    assert all(isinstance(command, cmd.Replace) for _, command in counter.left)
     assert held.book.order(STOP).is_live
 
 
@@ -191,12 +192,12 @@ def test_an_accepted_move_ends_the_series(held: Desk) -> None:
     refuse = counter.answer
     counter.answer = lambda command, now: ev.OrderAccepted(
         at=now,
-        order_id=command.request.order_id if isinstance(command, ev.Replace) else STOP,
+        order_id=command.request.order_id if isinstance(command, cmd.Replace) else STOP,
         broker_id=BrokerOrderId("b-moved"),
     )
     counter.wait(10)
     new = counter.left[-1][1]
-    assert isinstance(new, ev.Replace)
+    assert isinstance(new, cmd.Replace)
     key = new.request.order_id
     held.hear(ev.OrderReplaced(at=counter.now, order_id=STOP, replaced_by=key))
     assert held.book.order(key).is_live
@@ -221,15 +222,15 @@ def test_a_close_that_is_refused_for_ever(held: Desk) -> None:
     counter.carry_out(Intake(held.engine).take(inputs.CloseAll(ExitReason.OPERATOR)))
     counter.wait(120)
     assert counter.market_orders() == PAUSES
-    ids = {c.request.order_id for _, c in counter.left if isinstance(c, ev.Submit)}
+    ids = {c.request.order_id for _, c in counter.left if isinstance(c, cmd.Submit)}
     assert len(ids) == len(PAUSES)
 
 
 def test_a_cancel_that_is_refused_for_ever(held: Desk) -> None:
     """Goal: cancels back off as well. Method: the stop of a decided exit does not let go."""
 
-    def answer(command: ev.Command, now: int) -> ev.Report:
-        assert isinstance(command, ev.Cancel)
+    def answer(command: cmd.Command, now: int) -> ev.Report:
+        assert isinstance(command, cmd.Cancel)
         return ev.CancelRefused(
             at=now, order_id=command.order_id, code=42210000, message="order pending cancel"
         )
@@ -243,8 +244,8 @@ def test_a_cancel_that_is_refused_for_ever(held: Desk) -> None:
 def test_a_cancel_without_an_answer_backs_off(held: Desk) -> None:
     """Goal: silence is treated as a refusal is: pauses that double."""
 
-    def answer(command: ev.Command, now: int) -> ev.Report:
-        assert isinstance(command, ev.Cancel)
+    def answer(command: cmd.Command, now: int) -> ev.Report:
+        assert isinstance(command, cmd.Cancel)
         return ev.CancelUnanswered(at=now, order_id=command.order_id, detail="no answer")
 
     counter = Counter(held, answer)
@@ -278,12 +279,12 @@ def test_shares_that_another_order_holds_are_not_sold(held: Desk) -> None:
     counter.left.clear()
     counter.answer = lambda command, now: ev.OrderAccepted(
         at=now,
-        order_id=command.request.order_id if isinstance(command, ev.Submit) else STOP,
+        order_id=command.request.order_id if isinstance(command, cmd.Submit) else STOP,
         broker_id=BrokerOrderId("b-again"),
     )
     counter.wait(31)
     (only,) = counter.left
-    assert isinstance(only[1], ev.Submit)
+    assert isinstance(only[1], cmd.Submit)
     assert only[1].request.qty == 113
     assert only[1].request.stop_price == 9
 
@@ -302,9 +303,9 @@ def test_a_stop_refused_for_another_reason_is_sold_after_two(pending: Desk) -> N
 # -- what never left --
 
 
-def unsent(command: ev.Command, now: int) -> ev.Report:
+def unsent(command: cmd.Command, now: int) -> ev.Report:
     """Nothing gets out of the machine."""
-    if isinstance(command, ev.Cancel):
+    if isinstance(command, cmd.Cancel):
         return ev.OrderCanceled(at=now, order_id=command.order_id)
     return ev.OrderAbandoned(at=now, order_id=asked(command), reason="not sent: no line")
 
@@ -320,7 +321,7 @@ def test_a_stop_that_did_not_leave_is_placed_anew(pending: Desk) -> None:
     counter.carry_out(unanswered_first(pending))
     counter.wait(30)
     assert counter.times() == [1, *range(3, 31, 2)]
-    ids = [c.request.order_id for _, c in counter.left if isinstance(c, ev.Submit)]
+    ids = [c.request.order_id for _, c in counter.left if isinstance(c, cmd.Submit)]
     assert ids == [f"a-s-X-20240103T1430-stop-{n}" for n in range(2, len(ids) + 2)]
     assert counter.market_orders() == []
 

@@ -13,6 +13,7 @@ from test_inputs import BUY_AT_11, ENTRY, SESSION, STOP, Desk, kinds
 from test_inputs import held as held
 from test_inputs import pending as pending
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import inputs
 from algo_trader.core.book import EXTERNAL
@@ -41,7 +42,7 @@ class Office(Desk):
     def __init__(self, signal: Signal = BUY_AT_11) -> None:
         super().__init__()
         self.intake = Intake(self.engine)
-        self.sent: list[ev.Command] = []
+        self.sent: list[cmd.Command] = []
         self.strategy.to_signal = lambda: signal
 
     def take(self, item: inputs.Input) -> Step:
@@ -78,12 +79,12 @@ class Office(Desk):
             )
         )
 
-    def market_orders(self) -> list[ev.Command]:
+    def market_orders(self) -> list[cmd.Command]:
         """Those that have left, of all that was sent."""
         return [
             command
             for command in self.sent
-            if isinstance(command, ev.Submit) and command.request.type is OrderType.MARKET
+            if isinstance(command, cmd.Submit) and command.request.type is OrderType.MARKET
         ]
 
 
@@ -118,11 +119,11 @@ def test_a_position_closed_by_hand(office: Office, is_halted: bool) -> None:
         "SharesGone",
         "CancelRequested",
     ]
-    assert office.sent == [ev.Cancel(STOP)]
+    assert office.sent == [cmd.Cancel(STOP)]
     office.hear(ev.OrderCanceled(at=office.now, order_id=STOP))
     for after in range(1, 40):
         office.sent += office.engine.on_clock(office.now + after).commands
-    assert office.sent == [ev.Cancel(STOP)]
+    assert office.sent == [cmd.Cancel(STOP)]
     (trade,) = office.book.day.trades
     gained = (10 - 11) * qty if side is Side.LONG else (11 - 10) * qty
     assert (trade.qty, trade.pnl, trade.exit_reason) == (qty, gained, ExitReason.OPERATOR)
@@ -147,7 +148,7 @@ def test_a_part_sold_by_hand(office: Office, is_halted: bool) -> None:
         office.take(inputs.Halt("an operator looks"))
     office.positions(X=signed(office, left))
     (command,) = office.sent
-    assert isinstance(command, ev.Replace)
+    assert isinstance(command, cmd.Replace)
     assert (command.order_id, command.request.qty) == (STOP, left)
     assert command.request.type is OrderType.STOP
     assert office.strategy.hooks == [f"opened {qty}"]
@@ -190,7 +191,7 @@ def test_a_close_at_market_for_shares_that_have_gone() -> None:
     office.accept(EXIT)
     office.sent.clear()
     office.positions()
-    assert office.sent == [ev.Cancel(EXIT)]
+    assert office.sent == [cmd.Cancel(EXIT)]
 
 
 def test_a_stop_canceled_by_hand_first() -> None:
@@ -201,14 +202,14 @@ def test_a_stop_canceled_by_hand_first() -> None:
     office = Office().hold()
     step = office.hear(ev.OrderCanceled(at=office.now, order_id=STOP))
     (command,) = step.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     again = command.request.order_id
     office.accept(again)
     office.sent.clear()
     office.positions()
-    assert office.sent == [ev.Cancel(again)]
+    assert office.sent == [cmd.Cancel(again)]
     office.hear(ev.OrderCanceled(at=office.now, order_id=again))
-    assert office.sent == [ev.Cancel(again)]
+    assert office.sent == [cmd.Cancel(again)]
 
 
 def test_a_strategy_that_fails_when_it_is_told() -> None:
@@ -226,7 +227,7 @@ def test_a_strategy_that_fails_when_it_is_told() -> None:
     with pytest.raises(StrategyError, match="ZeroDivisionError"):
         office.positions(Z=5)
     step = office.engine.hands.step()
-    assert ev.Cancel(STOP) in step.commands
+    assert cmd.Cancel(STOP) in step.commands
     assert len(step.commands) == 2, "and the stop of what else was found"
     assert office.book.halted is not None
 
@@ -243,11 +244,11 @@ def test_a_target_has_nothing_left_to_sell(left: int) -> None:
     office.accept(target)
     office.sent.clear()
     office.positions(X=left)
-    assert set(office.sent) == {ev.Cancel(STOP), ev.Cancel(target)}
+    assert set(office.sent) == {cmd.Cancel(STOP), cmd.Cancel(target)}
     for key in (STOP, target):
         office.hear(ev.OrderCanceled(at=office.now, order_id=key))
     again = office.sent[2:]
-    assert [request.qty for command in again for request in ev.placed_by(command)] == (
+    assert [request.qty for command in again for request in cmd.placed_by(command)] == (
         [73, 73] if left else []
     )
     assert office.market_orders() == []
@@ -318,9 +319,9 @@ def test_it_closes_and_opens_the_other_way() -> None:
     """
     office = Office().hold()
     office.positions(X=-20)
-    (cancel, submit) = sorted(office.sent, key=lambda command: isinstance(command, ev.Submit))
-    assert cancel == ev.Cancel(STOP)
-    assert isinstance(submit, ev.Submit)
+    (cancel, submit) = sorted(office.sent, key=lambda command: isinstance(command, cmd.Submit))
+    assert cancel == cmd.Cancel(STOP)
+    assert isinstance(submit, cmd.Submit)
     request = submit.request
     assert (request.action, request.type) == (Action.BUY, OrderType.STOP)
     assert request.qty == 20
@@ -365,7 +366,7 @@ def test_what_a_foreign_order_bought_gets_its_stop(symbol: str) -> None:
     assert office.book.halted is not None
     office.take(inputs.Strangers(()))
     (command,) = office.sent
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     request = command.request
     assert (request.symbol, request.action) == (symbol, Action.SELL)
     assert request.qty == 6
@@ -381,7 +382,7 @@ def test_its_last_fill_and_its_end_come_together() -> None:
     office.take(inputs.Strangers(()))
     office.positions(X=10)
     (command,) = office.sent
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert command.request.qty == 10
     assert command.request.stop_price == 49
 

@@ -13,6 +13,7 @@ from test_inputs import ENTRY, SESSION, STOP, Desk, kinds
 from test_inputs import held as held
 from test_inputs import pending as pending
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import inputs, work
 from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
@@ -79,7 +80,7 @@ def test_the_first_time_it_is_placed_again_with_an_alert(held: Desk) -> None:
     step = canceled(held, STOP)
     assert kinds(step) == [*TAKEN, *PLACED]
     (command,) = step.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert (command.request.order_id, int(command.request.qty)) == (SECOND, 113)
 
 
@@ -131,7 +132,7 @@ def test_a_position_without_a_stop_is_still_closed(bare: Desk) -> None:
     """Goal: to leave it bare is not to leave it alone: the session's end sells it."""
     step = Intake(bare.engine).take(inputs.CloseAll(ExitReason.END_OF_DAY))
     (command,) = step.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert command.request.qty == 113
 
 
@@ -184,7 +185,7 @@ def test_fewer_shares_are_made_whole_once(held: Desk) -> None:
     step = intake.take(edited("8.5", 50))
     assert kinds(step) == ["StopEdited", "Discrepancy", *PLACED]
     (command,) = step.commands
-    assert isinstance(command, ev.Replace)
+    assert isinstance(command, cmd.Replace)
     assert command.request.qty == 113
     assert command.request.stop_price == Decimal("8.5")
     held.hear(ev.OrderReplaced(at=held.now, order_id=STOP, replaced_by=SECOND))
@@ -201,7 +202,7 @@ def test_more_shares_than_are_held_are_cut_down(held: Desk) -> None:
     """Goal: a stop must not open the opposite. Method: over 200 shares of 113."""
     step = Intake(held.engine).take(edited("9", 200))
     (command,) = step.commands
-    assert isinstance(command, ev.Replace)
+    assert isinstance(command, cmd.Replace)
     assert command.request.qty == 113
 
 
@@ -239,7 +240,7 @@ def test_a_stop_that_is_leaving_is_edited(held: Desk) -> None:
     intake = Intake(held.engine)
     intake.take(inputs.CloseAll(ExitReason.OPERATOR))
     step = intake.take(edited("8.5"))
-    assert step.commands == [ev.Cancel(STOP)]
+    assert step.commands == [cmd.Cancel(STOP)]
 
 
 # -- what else is counted --
@@ -275,4 +276,4 @@ def test_a_word_older_than_our_cancel(held: Desk) -> None:
     intake.take(inputs.CloseAll(ExitReason.OPERATOR))
     (truth,) = edited("9", broker_id=f"b-{STOP}", is_edited=False).orders.values()
     assert not intake.take(inputs.Truths({STOP: truth}, frozenset({STOP}))).facts
-    assert intake.take(inputs.Truths({STOP: truth})).commands == [ev.Cancel(STOP)]
+    assert intake.take(inputs.Truths({STOP: truth})).commands == [cmd.Cancel(STOP)]

@@ -12,6 +12,7 @@ from decimal import Decimal
 import pytest
 from test_inputs import BUY_AT_11, ENTRY, SESSION, STOP, Scripted, kinds, still
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.types import Bar, BrokerOrderId, Candle, ClientOrderId, ExitReason
@@ -61,7 +62,7 @@ class Live:
         self.engine.open_account("a", Decimal(25_000), OPENS_AT)
         self.engine.open_session(SESSION)
         self.facts: list[ev.Fact] = []
-        self.commands: list[ev.Command] = []
+        self.commands: list[cmd.Command] = []
 
     def clock(self, at: int) -> list[str]:
         """The clock comes to `at`; kinds of the facts this leads to."""
@@ -261,7 +262,7 @@ def test_an_entry_ends_by_the_clock_alone() -> None:
     live.clock(239)
     assert live.commands == []
     live.clock(240)
-    assert live.commands == [ev.Cancel(ENTRY)]
+    assert live.commands == [cmd.Cancel(ENTRY)]
     assert live.book.orders[ENTRY].cancel_reason == "EXPIRED"
 
 
@@ -278,7 +279,7 @@ def test_a_position_is_flat_by_the_clock_alone() -> None:
     assert live.commands == []
     for second in (19 * 60, 19 * 60 + 1, 1200, 1200 + PATIENCE_S):
         live.clock(second)
-        assert live.commands == [ev.Cancel(STOP)]
+        assert live.commands == [cmd.Cancel(STOP)]
     assert live.book.holding("s", "X").exit_reason is ExitReason.END_OF_DAY
 
 
@@ -292,7 +293,7 @@ def test_a_minute_that_comes_late_does_not_turn_time_back() -> None:
     live.bars(0, "X")
     live.accept(ENTRY)
     live.clock(300)
-    assert live.commands[-1] == ev.Cancel(ENTRY)
+    assert live.commands[-1] == cmd.Cancel(ENTRY)
     count = len(live.commands)
     live.bars(0, "Y")
     assert live.engine.now == OPENS_AT + 300

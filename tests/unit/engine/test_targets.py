@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 from test_inputs import BUY_AT_11, ENTRY, STOP, Desk, kinds
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import inputs, work
 from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
@@ -43,7 +44,7 @@ def filled() -> Desk:
     wanted = "OrderFilled StopSet TargetSet OrderIntended OrderIntended"
     assert kinds(step) == [*wanted.split(), "OrderSubmitting", "OrderSubmitting"]
     (command,) = step.commands
-    assert isinstance(command, ev.SubmitPair)
+    assert isinstance(command, cmd.SubmitPair)
     stop, target = command
     assert (stop.order_id, target.order_id) == (STOP, TARGET)
     assert (stop.type, stop.stop_price, stop.qty) == (OrderType.STOP, Decimal(9), Decimal(113))
@@ -71,7 +72,7 @@ def cancel(desk: Desk, key: ClientOrderId) -> Step:
 
 
 def canceled_by(step: Step) -> list[ClientOrderId]:
-    return [command.order_id for command in step.commands if isinstance(command, ev.Cancel)]
+    return [command.order_id for command in step.commands if isinstance(command, cmd.Cancel)]
 
 
 def uncovered(desk: Desk) -> int:
@@ -132,7 +133,7 @@ def test_a_moved_stop_stays_in_its_pair(paired: Desk) -> None:
     paired.strategy.to_manage = lambda: MoveStop(Decimal("9.50"))
     (_, step) = paired.pass_minute("12")
     (command,) = step.commands
-    assert isinstance(command, ev.Replace)
+    assert isinstance(command, cmd.Replace)
     assert (command.order_id, command.request.order_id) == (STOP, SECOND[STOP])
     paired.hear(ev.OrderReplaced(at=paired.now, order_id=STOP, replaced_by=SECOND[STOP]))
     paired.accept(SECOND[STOP])
@@ -150,7 +151,7 @@ def test_an_exit_waits_for_both_proofs(paired: Desk) -> None:
     assert canceled_by(step) == [STOP, TARGET]
     assert not cancel(paired, TARGET).commands
     (command,) = cancel(paired, STOP).commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert (command.request.order_id, int(command.request.qty)) == (EXIT, 113)
 
 
@@ -158,9 +159,9 @@ def test_an_exit_waits_for_both_proofs(paired: Desk) -> None:
 def test_a_pair_that_somebody_cancels(paired: Desk, first: ClientOrderId) -> None:
     """Goal: it is placed anew, and never before both of the old one are gone."""
     other = TARGET if first is STOP else STOP
-    assert not [c for c in cancel(paired, first).commands if not isinstance(c, ev.Cancel)]
+    assert not [c for c in cancel(paired, first).commands if not isinstance(c, cmd.Cancel)]
     (command,) = cancel(paired, other).commands
-    assert isinstance(command, ev.SubmitPair)
+    assert isinstance(command, cmd.SubmitPair)
     assert {request.order_id for request in command} == set(SECOND.values())
 
 
@@ -176,7 +177,7 @@ def test_a_refused_pair(filled: Desk) -> None:
     """
     assert not refuse(filled, TARGET).commands
     (command,) = refuse(filled, STOP).commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert (command.request.order_id, command.request.type) == (SECOND[STOP], OrderType.STOP)
     filled.accept(SECOND[STOP])
     assert not [step for step in filled.pass_minute("14.99") if step.commands]
@@ -195,7 +196,7 @@ def test_a_pair_that_was_not_sent(filled: Desk) -> None:
         assert not filled.hear(told).commands
     steps = [step for step in filled.pass_minute() if step.commands]
     (command,) = steps[0].commands
-    assert isinstance(command, ev.SubmitPair)
+    assert isinstance(command, cmd.SubmitPair)
     assert {request.order_id for request in command} == set(SECOND.values())
 
 
@@ -209,7 +210,7 @@ def test_a_pair_without_an_answer(filled: Desk) -> None:
     assert [order.order_id for order in work.unanswered(filled.book)] == [TARGET, STOP]
     assert not intake.take(inputs.Truths({STOP: None})).commands
     (command,) = intake.take(inputs.Truths({TARGET: None})).commands
-    assert isinstance(command, ev.SubmitPair)
+    assert isinstance(command, cmd.SubmitPair)
     assert (command.stop.order_id, command.target.order_id) == (STOP, TARGET)
     assert filled.book.order(STOP).sends == filled.book.order(TARGET).sends == 2
     found = {key: truth(key, BrokerStatus.OPEN) for key in (TARGET, STOP)}

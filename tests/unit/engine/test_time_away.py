@@ -13,6 +13,7 @@ from test_inputs import BUY_AT_11, ENTRY, SESSION, STOP, Desk, Scripted, kinds, 
 from test_inputs import held as held
 from test_inputs import pending as pending
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.inputs import History, PastDay
@@ -67,7 +68,7 @@ def test_a_better_stop_that_was_missed(held: Desk) -> None:
     assert life.asked == 3
     assert kinds(step) == ["StopSet", "OrderIntended", "OrderSubmitting"]
     (command,) = step.commands
-    assert isinstance(command, ev.Replace)
+    assert isinstance(command, cmd.Replace)
     assert (command.order_id, command.request.stop_price) == (STOP, Decimal("9.50"))
     assert life.look(4).facts == ()
     assert life.asked == 3
@@ -79,7 +80,7 @@ def test_an_exit_that_was_missed(held: Desk) -> None:
     life.wish = Exit(ExitReason.MAX_RUN)
     step = life.look(4)
     assert kinds(step) == ["ExitDecided", "CancelRequested"]
-    assert step.commands == [ev.Cancel(STOP)]
+    assert step.commands == [cmd.Cancel(STOP)]
     assert life.asked == 1
     assert held.book.holding("s", "X").exit_reason is ExitReason.MAX_RUN
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerPosition
@@ -106,7 +107,7 @@ class Phone:
         else:
             found[1].set_result(result)
 
-    async def execute(self, command: ev.Command) -> Sequence[ev.Report]:
+    async def execute(self, command: cmd.Command) -> Sequence[ev.Report]:
         """Waits for its answer."""
         found = await self._call(word_of(command))
         assert isinstance(found, tuple)
@@ -247,11 +248,11 @@ def short(order_id: ClientOrderId) -> str:
     return f"{role}-{number}" if symbol == "X" else f"{symbol} {role}-{number}"
 
 
-def word_of(command: ev.Command) -> str:
+def word_of(command: cmd.Command) -> str:
     """A command in short."""
-    if isinstance(command, ev.Submit):
+    if isinstance(command, cmd.Submit):
         return f"Submit {short(command.request.order_id)}"
-    if isinstance(command, ev.SubmitPair):
+    if isinstance(command, cmd.SubmitPair):
         return f"SubmitPair {short(command.target.order_id)} {short(command.stop.order_id)}"
     return f"{type(command).__name__} {short(command.order_id)}"
 

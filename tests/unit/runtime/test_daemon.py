@@ -16,6 +16,7 @@ from daemon_kit import Shop
 from pump_kit import ENTRY, SESSION, STOP, accepted, filled, key_of
 from test_remote import there
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.broker import BrokerStatus, Execution
 from algo_trader.core.errors import CoreError, Unavailable
@@ -304,7 +305,7 @@ def test_shares_without_a_stop_keep_entries_back() -> None:
         assert shop.door.is_open
         execute = shop.far.execute
 
-        async def nothing(command: ev.Command) -> Sequence[ev.Report]:
+        async def nothing(command: cmd.Command) -> Sequence[ev.Report]:
             raise Unavailable("no line")
 
         shop.far.execute = nothing  # type: ignore[method-assign]  # scripted
@@ -369,7 +370,7 @@ def test_the_end_waits_for_a_stop_that_is_under_way(slow_s: float) -> None:
         await asyncio.sleep(2)
         execute = shop.far.execute
 
-        async def slowly(command: ev.Command) -> Sequence[ev.Report]:
+        async def slowly(command: cmd.Command) -> Sequence[ev.Report]:
             await asyncio.sleep(slow_s)
             return await execute(command)
 
@@ -393,9 +394,9 @@ def test_the_end_waits_for_a_stop_that_did_not_leave_at_first() -> None:
     async def story() -> None:
         await asyncio.sleep(2)
         execute = shop.far.execute
-        failed: list[ev.Command] = []
+        failed: list[cmd.Command] = []
 
-        async def once_unsent(command: ev.Command) -> Sequence[ev.Report]:
+        async def once_unsent(command: cmd.Command) -> Sequence[ev.Report]:
             if not failed:
                 failed.append(command)
                 raise Unavailable("no line")
@@ -420,7 +421,7 @@ def test_shares_that_stay_bare_do_not_keep_the_process() -> None:
     async def story() -> None:
         await asyncio.sleep(2)
 
-        async def nothing(command: ev.Command) -> Sequence[ev.Report]:
+        async def nothing(command: cmd.Command) -> Sequence[ev.Report]:
             raise Unavailable("no line")
 
         shop.far.execute = nothing  # type: ignore[method-assign]  # scripted

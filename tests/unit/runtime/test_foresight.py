@@ -14,6 +14,7 @@ import pytest
 from pump_kit import ENTRY, PATIENT, SESSION, STOP, accepted, filled, key_of, running
 from test_reconciliation import Branch, Office, there
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.book import Book
 from algo_trader.core.broker import BrokerPosition, BrokerStatus
@@ -28,7 +29,7 @@ PCT = Decimal(2)
 class Counter(Branch):
     """A branch that is only to be asked."""
 
-    async def execute(self, command: ev.Command) -> Sequence[ev.Report]:
+    async def execute(self, command: cmd.Command) -> Sequence[ev.Report]:
         """Fails: nothing may be sent."""
         raise AssertionError(f"{command} was sent")
 
@@ -36,9 +37,9 @@ class Counter(Branch):
 class Deaf(Branch):
     """A branch that answers to no stop."""
 
-    async def execute(self, command: ev.Command) -> Sequence[ev.Report]:
+    async def execute(self, command: cmd.Command) -> Sequence[ev.Report]:
         """Fails, but for entries."""
-        if isinstance(command, ev.Submit) and "stop" in command.request.order_id:
+        if isinstance(command, cmd.Submit) and "stop" in command.request.order_id:
             raise Unanswered("silence")
         return await super().execute(command)
 
@@ -101,7 +102,7 @@ def test_a_stop_that_is_gone() -> None:
     found = foreseen(held_book(), branch)
     assert kinds(found) == ["OrderCanceled", "Discrepancy", "OrderIntended", "OrderSubmitting"]
     (command,) = found.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert command.request.order_id == key_of("stop", 2)
     assert not found.agrees
 
@@ -113,7 +114,7 @@ def test_shares_that_are_gone() -> None:
     found = foreseen(held_book(), branch)
     assert kinds(found)[:3] == ["Discrepancy", "SharesGone", "Halted"]
     assert kinds(found).count("CancelRequested") == 1
-    assert found.commands == [ev.Cancel(STOP)]
+    assert found.commands == [cmd.Cancel(STOP)]
 
 
 def test_an_order_without_an_answer_counts_as_absent_at_once() -> None:
@@ -126,7 +127,7 @@ def test_an_order_without_an_answer_counts_as_absent_at_once() -> None:
     found = foreseen(held_book(Deaf()), branch)
     assert kinds(found) == ["OrderSubmitting"]
     (command,) = found.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert command.request.order_id == STOP
 
 
@@ -143,7 +144,7 @@ def test_a_ledger_that_is_new() -> None:
     assert "algo-trader restore" in halted[0].reason
     assert "algo-trader resume" in halted[0].reason
     (command,) = found.commands
-    assert isinstance(command, ev.Submit)
+    assert isinstance(command, cmd.Submit)
     assert command.request.qty == 113
 
 

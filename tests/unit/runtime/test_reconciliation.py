@@ -23,6 +23,7 @@ from pump_kit import (
     word_of,
 )
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.broker import (
     AccountState,
@@ -54,12 +55,12 @@ class Branch(Phone):
         self.questions = 0
         self.counted = 0
 
-    async def execute(self, command: ev.Command) -> Sequence[ev.Report]:
+    async def execute(self, command: cmd.Command) -> Sequence[ev.Report]:
         """Take it, and say so."""
         self.log.append(word_of(command))
-        if isinstance(command, ev.Cancel):
+        if isinstance(command, cmd.Cancel):
             return (ev.OrderCanceled(at=1, order_id=command.order_id),)
-        (request,) = ev.placed_by(command)
+        (request,) = cmd.placed_by(command)
         self.known[request.order_id] = there(request.order_id, int(request.qty))
         return (accepted(request.order_id),)
 

@@ -14,6 +14,7 @@ from decimal import Decimal
 import pytest
 from pump_kit import CASH, ENTRY, LIVE, STOP, Bench, Phone, accepted, running, word_of
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.broker import (
     AccountState,
@@ -62,15 +63,15 @@ class Far(Phone):
         """How often that was asked since the test last looked."""
         return len(self.asked.pop(name, []))
 
-    async def execute(self, command: ev.Command) -> Sequence[ev.Report]:
+    async def execute(self, command: cmd.Command) -> Sequence[ev.Report]:
         """Take it, and say so."""
         self.log.append(word_of(command))
-        if isinstance(command, ev.Cancel):
+        if isinstance(command, cmd.Cancel):
             if self.is_cancel_pending:
                 return ()
             self.become(command.order_id, BrokerStatus.CANCELED)
             return (ev.OrderCanceled(at=1, order_id=command.order_id),)
-        (request,) = ev.placed_by(command)
+        (request,) = cmd.placed_by(command)
         self.known[request.order_id] = there(request.order_id, request.qty)
         return (accepted(request.order_id),)
 

@@ -14,6 +14,7 @@ import pytest
 from pump_kit import ENTRY, SESSION, STOP, key_of
 from test_remote import WEB, Far, Office, play, there
 
+from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core.book import EXTERNAL
 from algo_trader.core.broker import BrokerOrder, BrokerPosition, BrokerStatus
@@ -119,9 +120,9 @@ def test_a_broker_of_another_mind_about_the_session() -> None:
 class Losing(Far):
     """Takes an entry, says that it has not, and shows it later."""
 
-    async def execute(self, command: ev.Command) -> Sequence[ev.Report]:
+    async def execute(self, command: cmd.Command) -> Sequence[ev.Report]:
         """Entries are lost on the way back."""
-        if isinstance(command, ev.Submit) and "entry" in command.request.order_id:
+        if isinstance(command, cmd.Submit) and "entry" in command.request.order_id:
             order_id = command.request.order_id
             return (ev.OrderAbandoned(at=SESSION.opens_at, order_id=order_id, reason="absent"),)
         return await super().execute(command)
@@ -169,8 +170,8 @@ def test_a_refused_order_is_not_asked_for() -> None:
         asked: list[set[ClientOrderId]] = []
         execute, orders = office.far.execute, office.far.orders
 
-        async def refuse(command: ev.Command) -> Sequence[ev.Report]:
-            assert isinstance(command, ev.Submit)
+        async def refuse(command: cmd.Command) -> Sequence[ev.Report]:
+            assert isinstance(command, cmd.Submit)
             refused.append(command.request.order_id)
             return (
                 ev.OrderRefused(
@@ -293,8 +294,8 @@ def test_a_stop_that_never_left_has_a_new_number() -> None:
         execute = office.far.execute
         second = 0
 
-        async def unsent(command: ev.Command) -> Sequence[ev.Report]:
-            assert isinstance(command, ev.Submit)
+        async def unsent(command: cmd.Command) -> Sequence[ev.Report]:
+            assert isinstance(command, cmd.Submit)
             tries.append((second, command.request.order_id))
             if len(tries) > 4:
                 return await execute(command)
@@ -332,8 +333,8 @@ def test_a_stop_that_may_have_left_keeps_its_number() -> None:
         tries: list[ClientOrderId] = []
         execute = office.far.execute
 
-        async def doubtful(command: ev.Command) -> Sequence[ev.Report]:
-            assert isinstance(command, ev.Submit)
+        async def doubtful(command: cmd.Command) -> Sequence[ev.Report]:
+            assert isinstance(command, cmd.Submit)
             tries.append(command.request.order_id)
             if len(tries) == 1:
                 raise Unanswered("cut")

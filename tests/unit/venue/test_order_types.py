@@ -8,15 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algo_trader.core.events import (
-    CancelRefused,
-    OrderFilled,
-    OrderRefused,
-    OrderRequest,
-    Replace,
-    Report,
-    Submit,
-)
+from algo_trader.core.commands import Replace, Submit
+from algo_trader.core.events import CancelRefused, OrderFilled, OrderRefused, OrderRequest, Report
 from algo_trader.core.types import Action, Bar, ClientOrderId, OrderType, TimeInForce
 from algo_trader.venue.costs import Costs
 from algo_trader.venue.fills import stop_limit_fill

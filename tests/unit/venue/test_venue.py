@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from algo_trader.core.commands import Cancel, Replace, Submit
 from algo_trader.core.events import (
-    Cancel,
     CancelRefused,
     OrderAccepted,
     OrderCanceled,
@@ -18,9 +18,7 @@ from algo_trader.core.events import (
     OrderRefused,
     OrderReplaced,
     OrderRequest,
-    Replace,
     Report,
-    Submit,
 )
 from algo_trader.core.types import Action, Bar, ClientOrderId, OrderType, TimeInForce
 from algo_trader.venue.account import Account

@@ -25,9 +25,9 @@ from rest_kit import (
 )
 
 from algo_trader.brokers.alpaca.pairs import flat
+from algo_trader.core.commands import Cancel, Replace, Submit, SubmitPair
 from algo_trader.core.errors import Unanswered
 from algo_trader.core.events import (
-    Cancel,
     CancelRefused,
     OrderAccepted,
     OrderCanceled,
@@ -35,10 +35,7 @@ from algo_trader.core.events import (
     OrderFilled,
     OrderRefused,
     OrderReplaced,
-    Replace,
     Report,
-    Submit,
-    SubmitPair,
 )
 from algo_trader.core.types import OrderType
 

@@ -28,8 +28,8 @@ from rest_kit import (
 from algo_trader.brokers.alpaca.client import WORKERS, AlpacaClient
 from algo_trader.brokers.alpaca.errors import NotConnected
 from algo_trader.brokers.alpaca.keys import Keys
+from algo_trader.core.commands import Submit
 from algo_trader.core.errors import BrokerError, ConfigError, Unanswered
-from algo_trader.core.events import Submit
 
 PATH = "GET /v2/thing"
 

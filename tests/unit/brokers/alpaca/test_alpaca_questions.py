@@ -29,8 +29,9 @@ from algo_trader.brokers.alpaca.listing import PAST_PAGES
 from algo_trader.brokers.alpaca.statuses import ENDED, OPEN
 from algo_trader.brokers.alpaca.trade_update import TradeUpdate
 from algo_trader.core.broker import BrokerOrder, BrokerStatus, Execution
+from algo_trader.core.commands import Cancel
 from algo_trader.core.errors import Unanswered, Unavailable
-from algo_trader.core.events import Cancel, OrderCanceled, OrderFilled
+from algo_trader.core.events import OrderCanceled, OrderFilled
 from algo_trader.core.truth import reports_of
 from algo_trader.core.types import Action, BrokerOrderId, ClientOrderId, OrderType
 

@@ -23,8 +23,9 @@ from rest_kit import (
 )
 
 from algo_trader.brokers.alpaca.errors import NotConnected, Throttled
+from algo_trader.core.commands import Submit
 from algo_trader.core.errors import KeysRefused, Unanswered, Unavailable
-from algo_trader.core.events import OrderAccepted, OrderRefused, OrderRequest, Report, Submit
+from algo_trader.core.events import OrderAccepted, OrderRefused, OrderRequest, Report
 from algo_trader.core.types import OrderType
 
 
