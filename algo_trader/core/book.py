@@ -12,6 +12,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from algo_trader.core import events as ev
+from algo_trader.core import refusals
 from algo_trader.core.day import Day
 from algo_trader.core.errors import CoreError
 from algo_trader.core.holding import Holding
@@ -20,7 +21,6 @@ from algo_trader.core.orders import (
     OrderState,
     advance,
     is_echo,
-    pause_s,
     share_fill,
 )
 from algo_trader.core.pnl import round_trip
@@ -38,12 +38,6 @@ from algo_trader.core.types import (
 
 EXPIRED = "EXPIRED"
 """Cancel reason of an entry whose time has run out."""
-
-HELD = "insufficient qty available"
-"""Words of a refusal: other orders at the broker hold the shares."""
-
-REFUSED_IN_A_ROW_S = 300
-"""Refusals that are further apart than this have nothing to do with each other."""
 
 EXTERNAL = "external"
 """The owner of shares that no strategy of ours asked for."""
@@ -214,20 +208,7 @@ class Book:
             _reducing(holding, order.role).remove(order)
             if is_taken_away(order, holding):
                 holding.stop_taken_at = at
-        is_refused = order.state is OrderState.REJECTED
-        is_unsent = order.state is OrderState.SUBMIT_FAILED and not order.is_unknown
-        if is_refused and order.pair is not None and order.replaces is None and holding.qty:
-            holding.is_pair_refused = True  # A stop by itself may be taken: it is sent at once.
-        elif (is_refused or is_unsent) and order.role is not Role.ENTRY and holding.qty:
-            if at - holding.retry_at > REFUSED_IN_A_ROW_S:
-                holding.refusals = 0
-            holding.failures += 1
-            # What never left is tried again soon: the line may be back.
-            times = min(holding.failures, 2) if is_unsent else holding.failures
-            holding.retry_at = at + pause_s(times)
-            # Shares that an order of somebody else holds are not freed by selling them.
-            if is_refused and not holding.stops and HELD not in (order.last_error or ""):
-                holding.refusals += 1
+        refusals.count(holding, order, at)
         self._keep_active(holding)
 
     def _revive(self, order: Order) -> None:

@@ -37,8 +37,8 @@ from algo_trader.engine.intake import Intake
 from algo_trader.ledger.errors import StorageError
 from algo_trader.ledger.ledger import Ledger
 from algo_trader.ledger.writer import Writer
-from algo_trader.runtime import Log, status
-from algo_trader.runtime.cover import UNCOVERED_MOST_S, Cover, uncovered
+from algo_trader.runtime import Log, cautions, handover, status
+from algo_trader.runtime.cover import Cover, uncovered
 from algo_trader.runtime.gate import Gate
 from algo_trader.runtime.lines import Lines
 from algo_trader.runtime.pump import Pump, PumpTerms
@@ -55,8 +55,6 @@ COVER_TRIES = 5
 SHUTDOWN = "SHUTDOWN"
 START = "start"
 SWITCHED_OFF = "switched_off"
-UNCOVERED = "uncovered"
-PRICES = "prices"
 WARM_UP_PAUSE_S = 5.0
 
 
@@ -140,7 +138,7 @@ class Daemon:
         """Reconcile, rebuild, and follow the market until it has no more to say."""
         parts, pump = self.parts, self.pump
         self._become(State.RECONCILING)
-        self._tell_what_was_left()
+        handover.tell_found(self.engine, parts.log)
         if self.remote is None:
             await self._take_marks()
             await reconcile(pump, parts.broker)
@@ -215,7 +213,8 @@ class Daemon:
             now = self.parts.standing()
             self.pump.look_up()
             self.cover.look(self.engine.book, now - last)
-            self._watch_gate()
+            wants_prices = self.remote is not None and self.remote.has_begun
+            cautions.look(self.parts.gate, self.engine, self.cover, wants_prices=wants_prices)
             if self.remote is None:
                 with suppress(BrokerError):
                     self.account = await self.parts.broker.account()
@@ -263,13 +262,7 @@ class Daemon:
             # A stop may be on its way, or be placed anew by the clock.
             await asyncio.sleep(CANCEL_WAIT_S)
             await self._settles(CANCEL_WAIT_S)
-        if self.engine.book.resting:
-            log("entries_rest_at_shutdown", level="warning", count=self.engine.book.resting)
-        for held in status.positions(self.engine):
-            log("position_left", **held)
-        if status.uncovered_shares(self.engine) != "0":
-            shares = status.uncovered_shares(self.engine)
-            log("uncovered_at_shutdown", level="critical", shares=shares)
+        handover.tell_left(self.engine, log)
 
     # -- the market's way in: the pump's inbox, with an eye on the feed --
 
@@ -298,20 +291,6 @@ class Daemon:
 
     # -- inside --
 
-    def _watch_gate(self) -> None:
-        """No new risk while shares are bare, or while nobody knows what is held is worth."""
-        gate, bare_s = self.parts.gate, self.cover.since_s
-        if bare_s >= UNCOVERED_MOST_S:
-            gate.close(UNCOVERED, "shares are without a working stop", level="critical")
-        else:
-            gate.open(UNCOVERED)
-        held = self.engine.book.active.values()
-        unpriced = {h.symbol for h in held if h.qty and h.symbol not in self.engine.marks}
-        if unpriced and self.remote is not None and self.remote.has_begun:
-            gate.close(PRICES, f"no price is known of {', '.join(sorted(unpriced))}, which is held")
-        else:
-            gate.open(PRICES)
-
     async def _take_marks(self) -> None:
         """Last closes, which reconciliation may need; it does not wait for them."""
         with suppress(BrokerError):
@@ -330,24 +309,6 @@ class Daemon:
                     raise
                 self.parts.log("warm_up_failed", level="error", error=error)
             await asyncio.sleep(WARM_UP_PAUSE_S)
-
-    def _tell_what_was_left(self) -> None:
-        """What the life before has left and this one cannot settle by itself."""
-        book, log = self.engine.book, self.parts.log
-        if book.halted is not None:
-            remedy = "put it right, then `algo-trader resume`"
-            log("still_halted", level="critical", reason=book.halted, remedy=remedy)
-        traded = {(lane.name, lane.symbol) for lane in self.engine.lanes}
-        for held in book.in_order():
-            if held.qty and (held.strategy, held.symbol) not in traded:
-                log(
-                    "position_not_traded",
-                    level="warning",
-                    symbol=held.symbol,
-                    strategy=held.strategy,
-                    qty=held.qty,
-                    note="this run does not manage it: its stop stays, the session's end ends it",
-                )
 
     def _stop_for_mistake(self, error: StrategyError) -> None:
         """Positions keep their stops; without its strategy there is nothing else to do for them."""

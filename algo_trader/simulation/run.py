@@ -22,7 +22,7 @@ from algo_trader.core.errors import StrategyError
 from algo_trader.core.types import MINUTE
 from algo_trader.exchange.orders import UNROUTED
 from algo_trader.ledger.errors import StorageError
-from algo_trader.runtime.daemon import UNCOVERED
+from algo_trader.runtime.cautions import UNCOVERED
 from algo_trader.runtime.status import State
 from algo_trader.simulation.deeds import People
 from algo_trader.simulation.exchange import SimulatedExchange

@@ -34,7 +34,8 @@ from algo_trader.core.types import (
     TimeInForce,
 )
 from algo_trader.runtime import life as life_file
-from algo_trader.runtime.daemon import PRICES, SHUTDOWN, START, UNCOVERED
+from algo_trader.runtime.cautions import PRICES, UNCOVERED
+from algo_trader.runtime.daemon import SHUTDOWN, START
 from algo_trader.runtime.housekeeping import Housekeeping
 from algo_trader.runtime.remote import RECONCILE
 from algo_trader.runtime.supervisor import Backoff, Supervisor
