@@ -8,7 +8,7 @@ Each finding is one line that begins with its kind.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -70,17 +70,17 @@ def judge(
     *,
     known_until: float,
     is_quiet: bool,
-    is_settled: bool = False,
+    settled: Collection[str] = (),
 ) -> list[str]:
     """The findings; `before` are the digests of the facts of the last image, and what the exchange
-    did before `known_until` is in the ledger by now. With `is_settled` no question is open either.
+    did before `known_until` is in the ledger by now. So is what became of the orders `settled`.
     """
     return [
         *_file(ledger, before),
         *_asked(market, ledger),
         *_doubled(market),
         *_fills(market, ledger, known_until),
-        *_ends(market, ledger, known_until, is_quiet, is_settled),
+        *_ends(market, ledger, known_until, is_quiet, settled),
         *_turned(market.executions),
         *_alarms(ledger),
         *(line for line, _ in uncovered(market, spans) if line),
@@ -156,7 +156,11 @@ def _fills(market: MarketBook, ledger: LedgerBook, known_until: float) -> Iterat
 
 
 def _ends(
-    market: MarketBook, ledger: LedgerBook, known_until: float, is_quiet: bool, is_settled: bool
+    market: MarketBook,
+    ledger: LedgerBook,
+    known_until: float,
+    is_quiet: bool,
+    settled: Collection[str],
 ) -> Iterator[str]:
     """What the exchange has ended is ended alike; when all is quiet the rest is open in both."""
     own = Counter[str]()
@@ -181,7 +185,7 @@ def _ends(
             yield f"end differs: {name} is {state}, {order.status} at the exchange"
     if is_quiet:
         for name, known in ledger.orders.items():
-            is_open_question = name in ledger.unanswered and not is_settled
+            is_open_question = name in ledger.unanswered and name not in settled
             if not (
                 known.broker_id in market.orders or known.state in NEVER_THERE or is_open_question
             ):

@@ -280,6 +280,9 @@ class Series:
             time.sleep(self.chance.uniform(0.5, 2.0))
         self._kill(life)
         self.world.clear_faults()
+        if seconds > 0:  # A ledger that is ahead of the market is refused, and rightly so.
+            ends = time.monotonic() + seconds / self.world.speed
+            self.world.until("the market's time", lambda: time.monotonic() > ends, seconds)
         return "clock"
 
     # -- what is found --

@@ -132,6 +132,7 @@ class World:
         self.comparisons = {"orders": 0, "executions": 0, "facts": 0, "quiet": 0}
         self._tail = Tail(place / "journal.jsonl")
         days = write_bars(place / "bars", seed, sessions + 1)
+        self.speed = speed
         self._exchange = self._serve(days[1].isoformat(), seed, manner, speed)
         try:
             self._url = self._wait_for_exchange()
@@ -303,7 +304,7 @@ class World:
         spans = [life.span for life in self.lives]
         found = judge(
             self.market, book, self.digests, spans, known_until=known_until, is_quiet=is_quiet,
-            is_settled=is_settled,
+            settled=self.unanswered if is_settled else (),
         )  # fmt: skip
         if is_quiet:
             orders = self.ask("GET", "/v2/orders?status=open&limit=500&nested=true")

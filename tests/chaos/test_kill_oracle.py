@@ -159,7 +159,7 @@ def findings(told: Story, place: Path) -> set[str]:
         before = [*before[:-1], "another"]
     found = judge(
         market, ledger, [*before, *["more"] * (told.before - len(before))], told.spans,
-        known_until=2_000.0, is_quiet=True, is_settled=True,
+        known_until=2_000.0, is_quiet=True, settled=ledger.unanswered,
     )  # fmt: skip
     orders = [
         {
