@@ -21,7 +21,7 @@ from algo_trader.backtest.result import BacktestResult
 from algo_trader.backtest.runner import Runner
 from algo_trader.cli.main import Globals
 from algo_trader.cli.output import Outputs, require_outputs, tell, warn
-from algo_trader.cli.params import BarsCommand, DateType, DecimalType
+from algo_trader.cli.params import BarsCommand, DecimalType, bars_options
 from algo_trader.cli.reading import checked_symbols, read_tape, traded
 from algo_trader.cli.saving import keep, require_store, store_of
 from algo_trader.cli.tables import backtest_table
@@ -49,17 +49,9 @@ SLIPPAGE = DecimalType(least=Decimal(0), most=Decimal(1))
 
 @click.command(cls=BarsCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL...")
-@click.option(
-    "--bars",
-    "paths",
-    multiple=True,
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH...",
-    help="CSV, CSV.gz or Parquet files of 1-minute bars, or folders of them.",
+@bars_options(
+    "CSV, CSV.gz or Parquet files of 1-minute bars, or folders of them.", are_required=True
 )
-@click.option("--from", "first", type=DateType(), help="First session that trades (YYYY-MM-DD).")
-@click.option("--to", "last", type=DateType(), help="Last session that trades, inclusive.")
 @click.option(
     "--capital", type=CAPITAL, default=Decimal(25000), show_default=True, help="Cash to start with."
 )

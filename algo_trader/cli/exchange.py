@@ -22,8 +22,7 @@ from algo_trader.cli.exchange_env import (
 )
 from algo_trader.cli.main import Globals, Stopped, say
 from algo_trader.cli.output import tell
-from algo_trader.cli.params import BarsCommand, DateType, DecimalType
-from algo_trader.cli.start import SpeedType
+from algo_trader.cli.params import BarsCommand, DecimalType, SpeedType, bars_options
 from algo_trader.cli.start_embedded import bundled_sample
 from algo_trader.config import load_settings, require_fees
 from algo_trader.core.errors import ConfigError, DataError
@@ -52,17 +51,10 @@ def command() -> None:
 
 
 @command.command(cls=BarsCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--bars",
-    "paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH...",
-    help="What is replayed: CSV, CSV.gz or Parquet files of 1-minute bars, or folders of them. The "
-    "bundled synthetic sample if not given.",
+@bars_options(
+    "What is replayed: CSV, CSV.gz or Parquet files of 1-minute bars, or folders of them. The "
+    "bundled synthetic sample if not given."
 )
-@click.option("--from", "first", type=DateType(), help="First session that trades (YYYY-MM-DD).")
-@click.option("--to", "last", type=DateType(), help="Last session that trades, inclusive.")
 @click.option(
     "--port",
     type=click.IntRange(0, PORT_MOST),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from algo_trader.config.values import exact
 from algo_trader.core.types import is_symbol
 from algo_trader.feeds.bars import SUFFIXES
+
+SPEED_MOST = 1_000_000
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 class DecimalType(click.ParamType[Decimal]):
@@ -57,6 +62,26 @@ class DateType(click.ParamType[date]):
             self.fail(f"{value!r} is not a date; write it as 2024-01-31", param, ctx)
 
 
+class SpeedType(click.ParamType[float | None]):
+    """Minutes of market time a real minute, or max."""
+
+    name = "speed"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """The speed, None for max, or a usage error."""
+        if value == "max":
+            return None
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = float("nan")
+        if not 0 < speed <= SPEED_MOST:
+            self.fail(f"{value!r}: give a number above 0, such as 60, or max", param, ctx)
+        return speed
+
+
 class BarsCommand(click.Command):
     """A command whose --bars may be followed by several paths, as after a shell's glob.
 
@@ -82,3 +107,37 @@ class BarsCommand(click.Command):
                     spread.append("--bars")
             spread.append(word)
         return super().parse_args(ctx, spread)
+
+
+def bars_options(words: str, *, are_required: bool = False) -> Callable[[Verb], Verb]:
+    """The options that say which bars are read and which of their sessions trade, for a
+    BarsCommand. `words` are the help of --bars.
+    """
+
+    def add(verb: Verb) -> Verb:
+        for option in reversed(
+            (
+                click.option(
+                    "--bars",
+                    "paths",
+                    multiple=True,
+                    required=are_required,
+                    type=click.Path(path_type=Path),
+                    metavar="PATH...",
+                    help=words,
+                ),
+                click.option(
+                    "--from",
+                    "first",
+                    type=DateType(),
+                    help="First session that trades (YYYY-MM-DD).",
+                ),
+                click.option(
+                    "--to", "last", type=DateType(), help="Last session that trades, inclusive."
+                ),
+            )
+        ):
+            verb = option(verb)
+        return verb
+
+    return add

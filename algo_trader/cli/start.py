@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -16,13 +15,12 @@ from click.core import ParameterSource
 from algo_trader.cli.daemon_settings import Choices, load
 from algo_trader.cli.embedded_account import require_room
 from algo_trader.cli.main import Globals, Stopped, say
-from algo_trader.cli.params import BarsCommand, DateType
+from algo_trader.cli.params import BarsCommand, SpeedType, bars_options
 from algo_trader.core.errors import ConfigError
 from algo_trader.runtime.lock import DaemonLock
 from algo_trader.runtime.paths import lock_file, make_data_dir
 
 EMBEDDED, ALPACA = "embedded", "alpaca"
-SPEED_MOST = 1_000_000
 REPLAY_OPTIONS = frozenset(
     {"paths", "first", "last", "speed", "exit_at_end", "is_reset", "force"}
 )
@@ -37,43 +35,16 @@ def _early_stop() -> Iterator[None]:
         say("stopped before trading began")
 
 
-class SpeedType(click.ParamType[float | None]):
-    """Minutes of market time a real minute, or max."""
-
-    name = "speed"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | None:
-        """The speed, None for max, or a usage error."""
-        if value == "max":
-            return None
-        try:
-            speed = float(value)
-        except ValueError:
-            speed = float("nan")
-        if not 0 < speed <= SPEED_MOST:
-            self.fail(f"{value!r}: give a number above 0, such as 60, or max", param, ctx)
-        return speed
-
-
 @click.command(cls=BarsCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--broker",
     type=click.Choice([EMBEDDED, ALPACA]),
     help="Where orders go; the setting broker.provider if not given.",
 )
-@click.option(
-    "--bars",
-    "paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH...",
-    help="What the embedded exchange replays: CSV, CSV.gz or Parquet files of 1-minute bars, or "
-    "folders of them. The bundled synthetic sample if not given.",
+@bars_options(
+    "What the embedded exchange replays: CSV, CSV.gz or Parquet files of 1-minute bars, or "
+    "folders of them. The bundled synthetic sample if not given."
 )
-@click.option("--from", "first", type=DateType(), help="First session that trades (YYYY-MM-DD).")
-@click.option("--to", "last", type=DateType(), help="Last session that trades, inclusive.")
 @click.option(
     "--speed",
     type=SpeedType(),
