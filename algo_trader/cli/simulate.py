@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from algo_trader.cli.main import Globals, say
+from algo_trader.cli.main import Globals, Stopped, say
 from algo_trader.config import load_settings, strategy_overrides
 from algo_trader.core.errors import ConfigError
 from algo_trader.strategies import Velez
@@ -154,9 +154,9 @@ def command(
     from algo_trader.simulation import report as words
 
     setup = _setup(options, reference, overrides, level, minutes, days)
+    report = runs.Report(setup=setup)
     if seed is not None:
         outcome = setup.play(seed, _boundaries(crash_at))
-        report = runs.Report(setup=setup)
         report.add(runs.summary(outcome))
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
@@ -165,13 +165,20 @@ def command(
             say("\n".join(outcome.tail))
     else:
         wanted = range(first_seed, first_seed + (seeds or 20))
-        report = runs.campaign(setup, wanted, jobs or os.cpu_count() or 1, _progress(options))
-    if as_document:
-        click.echo(json.dumps(words.document(report), indent=2))
-    else:
-        click.echo(words.table(report))
+        try:
+            runs.campaign(report, wanted, jobs or os.cpu_count() or 1, _progress(options))
+        except (KeyboardInterrupt, Stopped):
+            _print(report, as_document)
+            raise
+    _print(report, as_document)
     if report.failures or (seeds is not None and seed is None and words.never_met(report)):
         raise click.exceptions.Exit(FAILED)
+
+
+def _print(report: Report, as_document: bool) -> None:
+    from algo_trader.simulation import report as words
+
+    click.echo(json.dumps(words.document(report), indent=2) if as_document else words.table(report))
 
 
 def _setup(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from algo_trader.cli.main import say
+from algo_trader.cli.main import Stopped, say
 from algo_trader.core.errors import ConfigError
 from algo_trader.simulation import sweep as points
 from algo_trader.simulation import sweep_report as words
@@ -55,9 +55,18 @@ def run_points(
         found = _one(points.Point(names[0], wanted.crash_at), wanted)
     else:
         every = [point for name in names for point in points.points_of(name)]
-        found = points.sweep(every[:: wanted.every], jobs, tell)
-    click.echo(json.dumps(words.document(found), indent=2) if as_document else words.table(found))
+        found = points.Sweep()
+        try:
+            points.sweep(found, every[:: wanted.every], jobs, tell)
+        except (KeyboardInterrupt, Stopped):
+            _print(found, as_document)
+            raise
+    _print(found, as_document)
     return not found.failures
+
+
+def _print(found: points.Sweep, as_document: bool) -> None:
+    click.echo(json.dumps(words.document(found), indent=2) if as_document else words.table(found))
 
 
 def _one(point: points.Point, wanted: Wanted) -> points.Sweep:

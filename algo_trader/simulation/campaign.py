@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from algo_trader.config import Settings
@@ -24,6 +24,7 @@ from algo_trader.simulation.coverage import cells_of
 from algo_trader.simulation.plan import SYMBOLS, Level, Plan, draw
 from algo_trader.simulation.run import Outcome, run
 from algo_trader.simulation.strategy import Restless, Scripted
+from algo_trader.simulation.workers import spread
 from algo_trader.strategies import Strategy
 from algo_trader.strategy_files import find_strategy, make_strategy
 from algo_trader.wiring.trading import Trading, strategy_parameters
@@ -125,9 +126,10 @@ def play_seeds(setup: Setup, seeds: Sequence[int]) -> list[Summary]:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What a campaign has come to so far."""
+    """What a campaign has come to so far: `runs` of those `wanted`."""
 
     setup: Setup
+    wanted: int = 1
     runs: int = 0
     lives: int = 0
     boundaries: int = 0
@@ -159,25 +161,19 @@ class Report:
 
 
 def campaign(
-    setup: Setup, seeds: Sequence[int], jobs: int, tell: Callable[[Report], None]
-) -> Report:
-    """Run the seeds on so many processes; `tell` is called whenever some have ended."""
-    report = Report(setup=setup)
+    report: Report, seeds: Sequence[int], jobs: int, tell: Callable[[Report], None]
+) -> None:
+    """Run the seeds on so many processes and add them to the report; `tell` is called whenever some
+    have ended. Whatever interrupts it, the report holds what was run until then.
+    """
+    report.wanted = len(seeds)
     began = time.perf_counter()
-    for found in _played(setup, seeds, jobs):
-        for one in found:
-            report.add(one)
-        report.seconds = time.perf_counter() - began
-        tell(report)
-    report.failures.sort(key=lambda one: one.seed)
-    return report
-
-
-def _played(setup: Setup, seeds: Sequence[int], jobs: int) -> Iterator[list[Summary]]:
     pieces = [seeds[at : at + PIECES] for at in range(0, len(seeds), PIECES)]
-    if jobs == 1 or len(seeds) == 1:
-        for piece in pieces:
-            yield play_seeds(setup, piece)
-        return
-    with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(play_seeds, [setup] * len(pieces), pieces)
+    try:
+        for found in spread(partial(play_seeds, report.setup), pieces, jobs):
+            for one in found:
+                report.add(one)
+            report.seconds = time.perf_counter() - began
+            tell(report)
+    finally:
+        report.failures.sort(key=lambda one: one.seed)

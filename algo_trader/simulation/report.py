@@ -38,6 +38,7 @@ def document(report: Report) -> dict[str, Any]:
         "faults": str(setup.level),
         "minutes": setup.minutes,
         "days": setup.days,
+        "wanted": report.wanted,
         "runs": report.runs,
         "trading_days": days,
         "seconds": round(report.seconds, 1),
@@ -82,6 +83,8 @@ def table(report: Report) -> str:
         "situations met": f"{sum(map(bool, situations.values()))} of {len(situations)}",
     }
     lines = [f"{name:<20}{value}" for name, value in figures.items()]
+    if report.runs < report.wanted:
+        lines.append(f"INTERRUPTED after {report.runs} of {report.wanted} runs")
     if found["never_met"]:
         lines.append(f"NEVER MET: {'; '.join(found['never_met'])}")
     for failure in found["failures"]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from algo_trader.config import load_settings
 from algo_trader.simulation.campaign import SCRIPTED, Setup, Summary, summary
 from algo_trader.simulation.run import Outcome
 from algo_trader.simulation.scenarios import SCENARIOS
+from algo_trader.simulation.workers import spread
 
 AGAIN = (3, 10, 25)
 """After so many boundaries of the next life it dies once more."""
@@ -71,8 +71,9 @@ def _setup() -> Setup:
 
 @dataclass(slots=True, kw_only=True)
 class Sweep:
-    """What a sweep has come to so far. `points` by scenario."""
+    """What a sweep has come to so far, of the runs `wanted`. `points` by scenario."""
 
+    wanted: int = 1
     points: Counter[str] = field(default_factory=Counter)
     crash_points: int = 0
     seconds: float = 0.0
@@ -99,26 +100,20 @@ class Sweep:
             self.failures.append((point, one))
 
 
-def sweep(points: Iterable[Point], jobs: int, tell: Callable[[Sweep], None]) -> Sweep:
-    """Run the points on so many processes; `tell` is called whenever some have ended."""
-    found = Sweep()
+def sweep(
+    found: Sweep, points: Sequence[Point], jobs: int, tell: Callable[[Sweep], None]
+) -> None:
+    """Run the points on so many processes and add them to `found`; `tell` is called whenever some
+    have ended.
+    """
+    found.wanted = len(points)
     began = time.perf_counter()
-    wanted = list(points)
-    pieces = [wanted[at : at + PIECE] for at in range(0, len(wanted), PIECE)]
-    for piece, summaries in zip(pieces, _played(pieces, jobs), strict=True):
+    pieces = [points[at : at + PIECE] for at in range(0, len(points), PIECE)]
+    for piece, summaries in zip(pieces, spread(_play_all, pieces, jobs), strict=True):
         for point, one in zip(piece, summaries, strict=True):
             found.add(point, one)
         found.seconds = time.perf_counter() - began
         tell(found)
-    return found
-
-
-def _played(pieces: Sequence[Sequence[Point]], jobs: int) -> Iterator[list[Summary]]:
-    if jobs == 1 or len(pieces) == 1:
-        yield from map(_play_all, pieces)
-        return
-    with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(_play_all, pieces)
 
 
 def _play_all(points: Sequence[Point]) -> list[Summary]:

@@ -34,6 +34,7 @@ def document(sweep: Sweep) -> dict[str, Any]:
     checks = sum(count for name, count in sweep.tally.items() if name.startswith("check: "))
     return {
         "scenarios": len(sweep.points),
+        "wanted": sweep.wanted,
         "runs": sweep.runs,
         "crash_points": sweep.crash_points,
         "seconds": round(sweep.seconds, 1),
@@ -60,6 +61,8 @@ def table(sweep: Sweep) -> str:
         f"{found['bare']['longest_s']} s",
     }
     lines = [f"{name:<20}{value}" for name, value in figures.items()]
+    if sweep.runs < sweep.wanted:
+        lines.append(f"INTERRUPTED after {sweep.runs} of {sweep.wanted} runs")
     for failure in found["failures"]:
         lines += ["", f"FAILED: {failure['scenario']}, died at {failure['crash_at']}"]
         lines += [f"  {complaint}" for complaint in failure["complaints"][:LINES_MOST]]

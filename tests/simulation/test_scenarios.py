@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -23,6 +24,14 @@ from algo_trader.simulation.sweep_report import command_of, document, table
 
 STRIDE = 80
 NAMES = list(SCENARIOS)
+
+
+def swept(points: Sequence[Point]) -> Sweep:
+    """What they came to, one after the other."""
+    found = Sweep()
+    sweep(found, points, 1, lambda found: None)
+    assert found.runs == found.wanted == len(points)
+    return found
 
 
 def seen_in(outcome: Outcome) -> Counter[str]:
@@ -92,7 +101,7 @@ def test_some_crash_points(name: str) -> None:
     """
     offset = NAMES.index(name) % STRIDE
     points = list(points_of(name, again=(3 + offset,)))[offset :: 2 * STRIDE - 1]
-    failures = sweep(points, 1, lambda found: None).failures
+    failures = swept(points).failures
     assert [(command_of(point), one.complaints[:3]) for point, one in failures] == []
 
 
@@ -130,5 +139,5 @@ def test_the_command_runs_a_point_again(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize("name", NAMES)
 def test_every_crash_point(name: str) -> None:
     """Goal: no crash anywhere loses, doubles or uncovers anything."""
-    failures = sweep(points_of(name), 1, lambda found: None).failures
+    failures = swept(list(points_of(name))).failures
     assert [(command_of(point), one.complaints[:3]) for point, one in failures] == []

@@ -46,12 +46,13 @@ OFTEN = 9
 
 def played(level: Level, seeds: range) -> Report:
     """The campaign over the seeds; fails with all that is needed to see a failure again."""
-    report = campaign(setup(level), seeds, os.cpu_count() or 1, lambda report: None)
+    report = Report(setup=setup(level))
+    campaign(report, seeds, os.cpu_count() or 1, lambda report: None)
     assert not report.failures, "\n".join(
         f"seed {one.seed}, lives ended at {one.crash_at}: {one.complaints[:5]}"
         for one in report.failures
     )
-    assert report.runs == len(seeds)
+    assert report.runs == report.wanted == len(seeds)
     return report
 
 
