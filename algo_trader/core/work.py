@@ -181,6 +181,9 @@ def _cover(holding: Holding, now: Instant) -> list[Todo]:
     if holding.targets and stop.qty_open != holding.qty:
         return _cancel((stop, *holding.targets), COVERED, now)
     if stop.request.stop_price != price or stop.qty_open != holding.qty:
+        if stop.replaces is not None and stop.pair_filled:
+            # Brokers count what the stop before it has filled in the size of one that follows.
+            return _cancel((stop, *holding.targets), COVERED, now)
         return [MoveStop(stop.order_id, holding.qty, price)]
     return []
 

@@ -179,6 +179,16 @@ class Daemon:
         """The trade stream has told something of an order."""
         self.pump.wake((order_id,))
 
+    def hear_arrival(self, order_id: ClientOrderId) -> None:
+        """The trade stream has told that the broker has an order: news if its request had no
+        answer, or if it was given up and comes late.
+        """
+        order = self.engine.book.orders.get(order_id)
+        if order is None or order.broker_id is not None:
+            return
+        if order.is_unknown or not order.is_live:
+            self.wake(order_id)
+
     def hear_fill(self, order_id: ClientOrderId, done: Execution) -> None:
         """The trade stream has told an execution: it counts at once, and once only."""
         if self.engine.book.orders.get(order_id) is None:

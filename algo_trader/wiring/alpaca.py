@@ -60,7 +60,9 @@ WORTH_ASKING = frozenset(
         "trade_correct",
     }
 )
-"""Events of the trade stream after which the order is asked about; others tell nothing new."""
+"""Events of the trade stream after which the order is asked about."""
+ARRIVALS = frozenset({"new", "accepted", "pending_new"})
+"""Events that say the broker has an order, which as a rule the answer to its request says too."""
 REVISIONS = frozenset({"trade_bust", "trade_correct"})
 """Events that change what was an execution: positions and cash are compared."""
 
@@ -126,7 +128,11 @@ def wire_alpaca(
 
     def hear(update: TradeUpdate) -> None:
         order_id = broker.hear(update)
-        if order_id is not None and update.event in WORTH_ASKING and daemons:
+        if order_id is None or not daemons:
+            return
+        if update.event in ARRIVALS:
+            daemons[0].hear_arrival(order_id)
+        elif update.event in WORTH_ASKING:
             if update.execution is not None:
                 daemons[0].hear_fill(order_id, update.execution)
             daemons[0].wake(order_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -92,6 +93,21 @@ def leaving(reason: ExitReason = ExitReason.MAX_RUN) -> ev.Fact:
 
 def tripped(rule: str) -> ev.Fact:
     return ev.LimitTripped(at=5, rule=rule)
+
+
+def took_place(
+    key: ClientOrderId, old: ClientOrderId, filled: int, price: Decimal
+) -> list[ev.Fact]:
+    """A stop that was to take another's place, and did, after that one had filled some shares."""
+    found = intended(key, Role.STOP, 10, price)
+    assert isinstance(found, ev.OrderIntended)
+    return [
+        replace(found, replaces=old),
+        ev.OrderSubmitting(at=5, order_id=key),
+        fill(old, filled),
+        ev.OrderReplaced(at=5, order_id=old, replaced_by=key),
+        ev.OrderAccepted(at=5, order_id=key, broker_id=BrokerOrderId(f"b-{key}")),
+    ]
 
 
 RESTING = working(ENTRY, Role.ENTRY)
@@ -206,6 +222,21 @@ CASES: dict[str, tuple[Sequence[ev.Fact], int, list[Todo]]] = {
         [],
     ),
     "the stop has filled in part": ([*COVERED, fill(STOP, 4)], NOW, []),
+    "a stop covers what the one before it has not filled": (
+        [*COVERED, wanted_at("9.50"), *took_place(MOVED, STOP, 4, Decimal("9.50"))],
+        NOW,
+        [],
+    ),
+    "and is placed anew rather than moved, for its size counts what that one filled": (
+        [
+            *COVERED,
+            wanted_at("9.50"),
+            *took_place(MOVED, STOP, 4, Decimal("9.50")),
+            wanted_at("9.70"),
+        ],
+        NOW,
+        [CancelOrder(MOVED, "COVERED")],
+    ),
     "the broker canceled the stop": (
         [*COVERED, canceled(STOP)],
         NOW,

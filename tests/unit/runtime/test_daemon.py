@@ -225,6 +225,51 @@ def test_a_stop_that_was_taken_away_and_shares_that_were_sold() -> None:
     play(shop, story)
 
 
+# -- orders told by the stream --
+
+
+@pytest.mark.parametrize("is_given_up", [False, True])
+def test_an_order_that_arrives_after_all_is_met_at_once(is_given_up: bool) -> None:
+    """Goal: an order whose request had no answer, or that was given up, cannot fill unknown.
+
+    Method: no question is answered for a while, and they have become rare when the stream tells of
+    it; what was given up is canceled.
+    """
+    silent = ev.OutcomeUnknown(at=SESSION.opens_at, order_id=ENTRY, detail="no answer")
+    lost = ev.OrderAbandoned(at=SESSION.opens_at, order_id=ENTRY, reason="absent")
+    shop = Shop([*RESTING[:-1], silent, *([lost] if is_given_up else [])])
+    shop.far.down["order"] = Unavailable("no line")
+
+    async def story() -> None:
+        await asyncio.sleep(4)
+        order = shop.daemon.engine.book.order(ENTRY)
+        assert order.broker_id is None
+        assert order.is_live is not is_given_up
+        shop.far.known[ENTRY] = there(ENTRY, SHARES)
+        shop.far.down.clear()
+        shop.daemon.hear_arrival(ENTRY)
+        await asyncio.sleep(0.1)
+        assert order.broker_id is not None
+        assert ("Cancel entry-1" in shop.log) is is_given_up
+
+    play(shop, story)
+
+
+def test_an_order_that_was_answered_is_no_news() -> None:
+    """Goal: no question for what is known. Method: the stream tells of the order once more."""
+    shop = resting_shop()
+
+    async def story() -> None:
+        await asyncio.sleep(2.5)
+        asked = len(shop.far.asked.get("order", ()))
+        shop.daemon.hear_arrival(ENTRY)
+        shop.daemon.hear_arrival(ClientOrderId("web-1"))
+        await asyncio.sleep(0.1)
+        assert len(shop.far.asked.get("order", ())) == asked
+
+    play(shop, story)
+
+
 # -- fills told by the stream --
 
 
