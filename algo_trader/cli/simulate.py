@@ -18,6 +18,8 @@ from algo_trader.core.errors import ConfigError
 from algo_trader.strategies import Velez
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from algo_trader.simulation.campaign import Report, Setup
     from algo_trader.simulation.sweep import Sweep
 
@@ -233,13 +235,18 @@ def _boundaries(words: str | None) -> tuple[int, ...]:
     return found
 
 
-def _progress(options: Globals) -> Any:
-    """A line on a terminal that tells how far it is."""
-    is_told = options.verbosity >= 0 and sys.stderr is not None and sys.stderr.isatty()
+def _progress(options: Globals) -> Callable[[Report | Sweep], None]:
+    """Tells each failure as soon as it is found, and on a terminal how far it is."""
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    told: set[str] = set()
 
     def tell(report: Report | Sweep) -> None:
-        if is_told:
-            failed = f", {len(report.failures)} FAILED" if report.failures else ""
-            click.echo(f"\r{report.runs} runs, {report.seconds:.0f} s{failed} ", err=True, nl=False)
+        for what, complaint in report.broken:
+            if what not in told:
+                told.add(what)
+                say(f"FAILED: {what}: {complaint}")
+        if is_terminal and options.verbosity >= 0:
+            progress = f"\r{report.runs} of {report.wanted} runs, {report.seconds:.0f} s "
+            click.echo(progress, err=True, nl=False)
 
     return tell

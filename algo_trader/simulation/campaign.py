@@ -151,6 +151,11 @@ class Report:
             self.failures.append(one)
 
     @property
+    def broken(self) -> list[tuple[str, str]]:
+        """What failed, and the first thing that did not hold."""
+        return [(f"seed {one.seed}", one.complaints[0]) for one in self.failures]
+
+    @property
     def faults(self) -> dict[str, int]:
         """Faults, deaths and deeds by kind."""
         return {

@@ -88,6 +88,14 @@ class Sweep:
         """Runs so far."""
         return self.points.total()
 
+    @property
+    def broken(self) -> list[tuple[str, str]]:
+        """What failed, and the first thing that did not hold."""
+        return [
+            (f"{point.name}, died at {list(point.crash_at)}", one.complaints[0])
+            for point, one in self.failures
+        ]
+
     def add(self, point: Point, one: Summary) -> None:
         """Count a run."""
         self.points[point.name] += 1

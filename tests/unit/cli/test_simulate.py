@@ -6,6 +6,7 @@ What a simulated run proves: tests/simulation/test_whole_system.py.
 from __future__ import annotations
 
 import json
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from algo_trader.cli.main import run
-from algo_trader.simulation import campaign
+from algo_trader.cli.main import Stopped, run
+from algo_trader.simulation import campaign, sweep
 
 OWN = '''\
 from decimal import Decimal
@@ -273,5 +274,42 @@ def test_a_broken_invariant_is_exit_75_and_says_how_to_see_it_again(
     assert told.code == 75
     for part in ("FAILED: seed 4", "a share is lost", "what came before", f"again: {command}"):
         assert part in told.out
+    told = simulate("--seeds", "2", *words[2:])
+    assert told.err == "FAILED: seed 4: 1.000 s, life 1: a share is lost\n"
     assert command.startswith("algo-trader simulate --seed 4 --set risk.max_open_positions=3 ")
     assert simulate(*command.split()[2:], "--json").code == 75
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--seeds", "9", "--faults", "none", *SHORT),
+        ("--scenario", "entry fills at once", "--every", "100"),
+    ],
+)
+def test_an_interrupted_campaign_tells_what_it_has_come_to(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Goal: hours of work are not lost to a Ctrl-C, and the end is told as what it is.
+
+    Method: a run is interrupted, the first of a sweep's being the one that finds its points.
+    """
+    play, played = campaign.Setup.play_plan, []
+
+    def interrupted(setup: campaign.Setup, plan: Any) -> Any:
+        played.append(plan)
+        if len(played) == 3:
+            raise Stopped(signal.SIGINT)
+        return play(setup, plan)
+
+    monkeypatch.setattr(campaign, "PIECES", 1)
+    monkeypatch.setattr(sweep, "PIECE", 1)
+    monkeypatch.setattr(campaign.Setup, "play_plan", interrupted)
+    told = simulate(*words, "--jobs", "1", "--json")
+    assert told.code == 128 + signal.SIGINT
+    found = told.document
+    assert 1 <= found["runs"] == len(played) - (2 if "--scenario" in words else 1) < found["wanted"]
+    assert told.err.splitlines() == ["Error: stopped by SIGINT: no file was left half-written"]
+    played.clear()
+    told = simulate(*words, "--jobs", "1")
+    assert f"INTERRUPTED after {found['runs']} of {found['wanted']} runs" in told.out
