@@ -30,7 +30,7 @@ KILLS: dict[str, Case] = {
     "takes a lost cancel for canceled": heavy(1),
     "believes in the moved stop": alone("command refused", 2),
     "believes the stop gone with its move": alone("command refused", 2),
-    "sells beside its stop": heavy(16),
+    "sells beside its stop": heavy(27),
     "exits again": heavy(13),
     "covers what was ordered": quiet(3),
     "covers the first fill": alone("slow lines and part fills", 2),
@@ -42,6 +42,7 @@ KILLS: dict[str, Case] = {
     "rests through a halt": alone("operator halts, and resumes", 1),
     "lets entries grow old": quiet(1),
     "adopts without a stop": alone("owner buys shares", 1),
+    "covers what it is told of": alone("owner buys shares", 1),
     "stays over night": quiet(1),
     "moves its stop away": quiet(2),
     "counts a fill twice": quiet(1),
@@ -65,9 +66,8 @@ KILLS: dict[str, Case] = {
 SURVIVORS: dict[str, str] = {
     "cancels once": "the order is asked about all the same, an operator is told, and a day order"
     " ends with the day",
-    "remembers the stop as placed": "an operator is told that shares are bare, which explains any"
-    " time without a stop, and the session's end closes them",
-    "covers what it is told of": "the answer to the entry's own cancel tells the fill as well",
+    "remembers the stop as placed": "an operator is told each minute that shares are bare, and the"
+    " session's end closes them",
     "leaves the stop of what is gone": "the broker holds the shares for the stop: nobody can sell"
     " them while it works",
     "is deaf after the end": "an order's end is told only with all of its executions",
