@@ -18,7 +18,7 @@ from algo_trader.core.types import Bar, Symbol
 from algo_trader.exchange.asking import Ask, Handler, Route
 from algo_trader.exchange.clock import VirtualClock
 from algo_trader.exchange.desk import Desk
-from algo_trader.exchange.errors import ApiFault
+from algo_trader.exchange.errors import ApiFault, not_found
 from algo_trader.exchange.floor import Floor
 from algo_trader.exchange.order_json import order_json
 from algo_trader.exchange.orders import FINAL
@@ -38,7 +38,6 @@ LINGER_S = 120
 """Market seconds before an open and after a close that are lived through."""
 LOOK_EVERY_S = 0.5
 VERSION = "/v2"
-NOT_THERE = ApiFault(404, 40410000, "order not found")
 Row = dict[str, Any]
 
 
@@ -215,7 +214,7 @@ class SimulatedExchange:
         for row in self._rows_as_of(as_of):
             if row[field] == value:
                 return row
-        raise NOT_THERE
+        raise not_found("order not found")
 
     def _updated(self, data: Row) -> None:
         if not self.is_silent:
