@@ -17,7 +17,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ FOUND = Path(__file__).parent / "reliability_found.md"
 ALGO = (sys.executable, "-m", "algo_trader")
 QUICK = {"seeds": 40, "cycles": 12}
 
+SEEDS_NAMED = 10
+
+Row = tuple[str, str, str]
+"""Which campaign, how much of it, and what it found."""
 Campaign = tuple[str, list[str], Path | None]
 """Name of the result, the command, and where it writes it; None for standard output."""
 
@@ -95,7 +99,7 @@ def _page(results: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|"
     for name, words in ROWS.items():
         if name in results:
-            yield from words(results[name])
+            yield f"| {' | '.join(words(results[name]))} |"
     if "simulate" in results:
         yield from _simulated(results["simulate"])
     if "mutants" in results:
@@ -104,68 +108,65 @@ def _page(results: Mapping[str, Any]) -> Iterator[str]:
     yield FOUND.read_text().rstrip()
 
 
-def _simulate_rows(found: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        f"| `simulate`, {found['faults']} faults | {found['runs']:,} seeds, "
-        f"{found['trading_days']:,} trading days of {found['minutes']} minutes, "
-        f"{found['lives']:,} lives of which {found['deaths']:,} died; "
+def _simulate_row(found: Mapping[str, Any]) -> Row:
+    amount = (
+        f"{found['runs']:,} seeds, {found['trading_days']:,} trading days of {found['minutes']} "
+        f"minutes, {found['lives']:,} lives of which {found['deaths']:,} died; "
         f"{found['faults_injected']:,} faults, {found['boundaries']:,} boundaries, "
         f"{sum(found['checks'].values()):,} checks; "
-        f"{found['trading_days_per_minute']} days a minute | "
-        f"{len(found['failures'])} seeds {_seeds(found['failures'])} |"
+        f"{found['trading_days_per_minute']} days a minute"
     )
+    failed = ", ".join(str(failure["seed"]) for failure in found["failures"][:SEEDS_NAMED])
+    seeds = f"{len(found['failures'])} seeds{f' ({failed})' if failed else ''}"
+    return f"`simulate`, {found['faults']} faults", amount, seeds
 
 
-def _scenario_rows(found: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        f"| crash points of scripted scenarios | {found['scenarios']} scenarios, "
-        f"{found['crash_points']:,} points, {found['deaths']:,} deaths, "
-        f"{found['checks']:,} checks; without a stop longest "
-        f"{found['bare']['longest_s']} s | {len(found['failures'])} |"
+def _scenario_row(found: Mapping[str, Any]) -> Row:
+    amount = (
+        f"{found['scenarios']} scenarios, {found['crash_points']:,} points, "
+        f"{found['deaths']:,} deaths, {found['checks']:,} checks; without a stop longest "
+        f"{found['bare']['longest_s']} s"
     )
+    return "crash points of scripted scenarios", amount, str(len(found["failures"]))
 
 
-def _storage_rows(found: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        f"| the real SQLite on a simulated disk | {found['power_cuts']:,} power cuts, "
-        f"{found['faults']:,} failing calls, {found['images']:,} images "
-        f"({found['distinct_images_opened']:,} distinct ones opened); "
+def _storage_row(found: Mapping[str, Any]) -> Row:
+    amount = (
+        f"{found['power_cuts']:,} power cuts, {found['faults']:,} failing calls, "
+        f"{found['images']:,} images ({found['distinct_images_opened']:,} distinct ones opened); "
         f"{found['mutants'] - len(found['mutants_alive'])} of {found['mutants']} planted mistakes "
-        f"found | {found['violations']}, of which acknowledged commits lost "
-        f"{found['acknowledged_lost_or_half']} |"
+        "found"
     )
+    lost = found["acknowledged_lost_or_half"]
+    broken = f"{found['violations']}, of which acknowledged commits lost {lost}"
+    return "the real SQLite on a simulated disk", amount, broken
 
 
-def _kill_rows(found: Mapping[str, Any]) -> Iterator[str]:
+def _kill_row(found: Mapping[str, Any]) -> Row:
     bare = found["uncovered"]
-    yield (
-        f"| real processes, killed | {found['cycles']:,} cycles, {found['sigkills']:,} SIGKILLs, "
+    amount = (
+        f"{found['cycles']:,} cycles, {found['sigkills']:,} SIGKILLs, "
         f"{len(found['points_hit'])} kinds of points hit; {found['compared']['orders']:,} orders "
         f"and {found['compared']['executions']:,} executions compared; without a stop longest "
-        f"{bare['max_s']} s, p99 {bare['p99_s']} s; {found['cycles_per_minute']} cycles a minute | "
-        f"{len(found.get('findings', []))} |"
+        f"{bare['max_s']} s, p99 {bare['p99_s']} s; {found['cycles_per_minute']} cycles a minute"
     )
+    return "real processes, killed", amount, str(len(found.get("findings", [])))
 
 
-def _mutant_rows(found: Mapping[str, Any]) -> Iterator[str]:
+def _mutant_row(found: Mapping[str, Any]) -> Row:
     rows = found["mutants"]
-    killed = [row for row in rows if row["killed"]]
-    yield f"| planted mistakes | {len(rows)} | {len(killed)} of {len(rows)} killed |"
+    killed = sum(bool(row["killed"]) for row in rows)
+    return "planted mistakes", str(len(rows)), f"{killed} of {len(rows)} killed"
 
 
-ROWS = {
-    "simulate": _simulate_rows,
-    "light": _simulate_rows,
-    "scenarios": _scenario_rows,
-    "mutants": _mutant_rows,
-    "storage": _storage_rows,
-    "kills": _kill_rows,
+ROWS: Mapping[str, Callable[[Mapping[str, Any]], Row]] = {
+    "simulate": _simulate_row,
+    "light": _simulate_row,
+    "scenarios": _scenario_row,
+    "mutants": _mutant_row,
+    "storage": _storage_row,
+    "kills": _kill_row,
 }
-
-
-def _seeds(failures: list[Mapping[str, Any]]) -> str:
-    named = ", ".join(str(failure["seed"]) for failure in failures[:10])
-    return f"({named})" if named else ""
 
 
 def _simulated(found: Mapping[str, Any]) -> Iterator[str]:
