@@ -86,7 +86,7 @@ def _page(results: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"Written by `uv run python bench/reliability.py write FOLDER` on "
-        f"{datetime.now(UTC):%Y-%m-%d}, of commit {commit} and results made on "
+        f"{datetime.now(UTC):%Y-%m-%d}, at commit {commit}, of results made on "
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}. "
         "`uv run python bench/reliability.py run FOLDER` makes the results anew; "
