@@ -45,6 +45,9 @@ LATE = "LATE"
 EXIT = "EXIT"
 NO_POSITION = "NO_POSITION"
 COVERED = "COVERED"
+MOVED = "MOVED"
+IN_SESSIONS = frozenset({EXIT, MOVED})
+"""Reasons to take a stop away that wait for the open: until then it protects as it is."""
 MIN_PROTECTED = Decimal(5)
 STOP_TRIES = 2
 EXTERNAL_AGAIN_S = 600
@@ -183,7 +186,8 @@ def _cover(holding: Holding, now: Instant) -> list[Todo]:
     if stop.request.stop_price != price or stop.qty_open != holding.qty:
         if stop.replaces is not None and stop.pair_filled:
             # Brokers count what the stop before it has filled in the size of one that follows.
-            return _cancel((stop, *holding.targets), COVERED, now)
+            is_enough = stop.qty_open == holding.qty
+            return _cancel((stop, *holding.targets), MOVED if is_enough else COVERED, now)
         return [MoveStop(stop.order_id, holding.qty, price)]
     return []
 

@@ -71,7 +71,7 @@ class Hands:
         """Do what is left to do for a holding."""
         for todo in work.remaining(self._book, holding, now):
             if isinstance(todo, work.CancelOrder):
-                if todo.reason != work.EXIT or not self._rests(now):
+                if todo.reason not in work.IN_SESSIONS or not self._rests(now):
                     self.cancel(todo, now)
             elif isinstance(todo, work.CloseOut):
                 if holding.exit_reason is None:

@@ -235,7 +235,7 @@ CASES: dict[str, tuple[Sequence[ev.Fact], int, list[Todo]]] = {
             wanted_at("9.70"),
         ],
         NOW,
-        [CancelOrder(MOVED, "COVERED")],
+        [CancelOrder(MOVED, "MOVED")],
     ),
     "the broker canceled the stop": (
         [*COVERED, canceled(STOP)],
