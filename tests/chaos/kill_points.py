@@ -41,7 +41,7 @@ class Point(NamedTuple):
             return False
         if kind == "answer":
             method, order_id = sent.get(entry["id"], ("", ""))
-            return method == word and f"-{role}" in order_id
+            return method == word and (not role or f"-{role}" in order_id)  # A cancel has no body.
         order = entry["data"]["order"]
         return bool(entry["data"]["event"] == word and f"-{role}" in order["client_order_id"])
 
