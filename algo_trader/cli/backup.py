@@ -12,9 +12,7 @@ import click
 from algo_trader.cli.client import ask
 from algo_trader.cli.main import Globals
 from algo_trader.cli.records import folder_in_force
-from algo_trader.core.errors import ConfigError
 from algo_trader.runtime.errors import NoDaemon
-from algo_trader.runtime.paths import accounts
 
 BACKUP_TIMEOUT_S = 600.0
 
@@ -26,22 +24,23 @@ def command(options: Globals, file: Path | None) -> None:
     """Write a copy of the ledger to FILE, prove it right, and only then give it its name.
 
     Without FILE it goes to the folder `backups` beside the ledger, named by date and time (UTC).
-    An older backup in its place is replaced, any other file is not.
+    An older backup in its place is replaced, any other file is not, a ledger least of all.
 
     \b
     Example, offline, on what a daemon left in ./data:
       algo-trader --data-dir data backup before-upgrade.db
     """
+    from algo_trader.ledger.backup import backup, backup_name, require_replaceable
+
     os.umask(0o077)  # As private as the ledger itself.
     if file is not None:
         file = Path(os.path.abspath(file))  # The daemon stands elsewhere.
-        _require_replaceable(options, file)
+        require_replaceable(file)
     try:
         asked = {"path": None if file is None else str(file)}
         written = ask(options.data_dir, "POST", "/backup", asked, BACKUP_TIMEOUT_S)["path"]
     except NoDaemon:
         folder = folder_in_force(options)
-        from algo_trader.ledger.backup import backup, backup_name
         from algo_trader.ledger.database import connect
 
         target = file
@@ -51,17 +50,3 @@ def command(options: Globals, file: Path | None) -> None:
         with closing(connect(folder.ledger, may_be_older=True, check=False)) as ledger:
             written = backup(ledger, target)  # Checks the copy, and so what it was made from.
     click.echo(f"wrote {written}")
-
-
-def _require_replaceable(options: Globals, file: Path) -> None:
-    """ConfigError unless a backup may be written there: nothing is there, or another backup."""
-    if not file.parent.is_dir():
-        raise ConfigError(f"cannot write {file}: {file.parent} is no folder")
-    if not file.exists():
-        return
-    if any(file.samefile(folder.ledger) for folder in accounts(options.data_dir)):
-        raise ConfigError(f"{file} is the ledger itself: name another file")
-    from algo_trader.ledger.backup import is_ledger
-
-    if not is_ledger(file):
-        raise ConfigError(f"{file} is there and is no backup: name another file")

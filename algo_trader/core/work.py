@@ -30,7 +30,7 @@ a contradiction that only an operator can settle.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple, TypeAlias
 
 from algo_trader.core.book import EXPIRED, EXTERNAL, Book
@@ -104,7 +104,7 @@ def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
         if reason and may_cancel(entry, now):
             todo.append(CancelOrder(entry.order_id, reason))
     todo.extend(CancelOrder(o.order_id, LATE) for o in holding.late if may_cancel(o, now))
-    if not holding.qty:
+    if not whole(holding):
         todo.extend(
             CancelOrder(order.order_id, NO_POSITION)
             for order in (*holding.stops, *holding.targets, *holding.exits)
@@ -148,7 +148,7 @@ def _close(holding: Holding, reason: ExitReason, now: Instant) -> list[Todo]:
     covers = (*holding.stops, *holding.targets)
     if covers:
         return _cancel(covers, EXIT, now)
-    return [CloseOut(holding.qty, reason)]
+    return [CloseOut(whole(holding), reason)]
 
 
 def _cancel(orders: Iterable[Order], reason: str, now: Instant) -> list[Todo]:
@@ -156,18 +156,18 @@ def _cancel(orders: Iterable[Order], reason: str, now: Instant) -> list[Todo]:
 
 
 def _cover(holding: Holding, now: Instant) -> list[Todo]:
-    price = holding.stop_price
+    price, qty = holding.stop_price, whole(holding)
     if price is None or (holding.is_left_bare and len(holding.stops) < 2):
         return []
     if not holding.stops:
         if holding.targets:
             return _cancel(holding.targets, COVERED, now)  # They hold the shares a stop needs.
-        if holding.qty < MIN_PROTECTED and holding.is_remnant:
-            return [CloseOut(holding.qty, ExitReason.STRATEGY)]
+        if qty < MIN_PROTECTED and holding.is_remnant:
+            return [CloseOut(qty, ExitReason.STRATEGY)]
         target = holding.target_price
         if target is not None and not holding.is_pair_refused:
-            return [PlacePair(holding.qty, price, target)]
-        return [PlaceStop(holding.qty, price)]
+            return [PlacePair(qty, price, target)]
+        return [PlaceStop(qty, price)]
     stop = holding.stops[0]
     if any(o.broker_id is None or o.cancel_reason for o in (*holding.stops, *holding.targets)):
         return []  # An answer is awaited.
@@ -181,14 +181,14 @@ def _cover(holding: Holding, now: Instant) -> list[Todo]:
         return _cancel(strays, COVERED, now)
     if stop.qty_filled:
         return []  # It was triggered: a market order since then, which no move could help.
-    if holding.targets and stop.qty_open != holding.qty:
+    if holding.targets and stop.qty_open != qty:
         return _cancel((stop, *holding.targets), COVERED, now)
-    if stop.request.stop_price != price or stop.qty_open != holding.qty:
+    if stop.request.stop_price != price or stop.qty_open != qty:
         if stop.replaces is not None and stop.pair_filled:
             # Brokers count what the stop before it has filled in the size of one that follows.
-            is_enough = stop.qty_open == holding.qty
+            is_enough = stop.qty_open == qty
             return _cancel((stop, *holding.targets), MOVED if is_enough else COVERED, now)
-        return [MoveStop(stop.order_id, holding.qty, price)]
+        return [MoveStop(stop.order_id, qty, price)]
     return []
 
 
@@ -260,10 +260,17 @@ def _has_gap(order: Order) -> bool:
     return bool(order.fills) and order.qty_filled + elsewhere < max(e for _, e in order.fills)
 
 
+def whole(holding: Holding) -> Decimal:
+    """The whole shares of a position: no order of ours is over a fraction, which somebody else may
+    have bought.
+    """
+    return holding.qty and holding.qty.to_integral_value(ROUND_FLOOR)
+
+
 def uncovered(holding: Holding) -> Decimal:
-    """Shares of the position that no working protective stop covers."""
+    """Whole shares of the position that no working protective stop covers."""
     covered = sum((s.qty_open for s in holding.stops if s.broker_id is not None), start=ZERO)
-    return max(holding.qty - covered, ZERO)
+    return max(whole(holding) - covered, ZERO)
 
 
 def missing(book: Book, order: Order) -> Missing:
@@ -302,7 +309,7 @@ def _is_still_wanted(book: Book, order: Order, holding: Holding) -> bool:
     A stop counts at any price, and before an exit too: to have it, under its id, and then to move
     or cancel it is certain long before it can be proven absent, and the shares are covered by it.
     """
-    if order.role is Role.ENTRY or not holding.qty or order.qty_open != holding.qty:
+    if order.role is Role.ENTRY or not holding.qty or order.qty_open != whole(holding):
         return False
     if order.role is Role.EXIT:
         return True

@@ -13,7 +13,7 @@ from algo_trader.core import events as ev
 from algo_trader.core import inputs, work
 from algo_trader.core.book import EXTERNAL
 from algo_trader.core.broker import AccountState, BrokerOrder, BrokerStatus
-from algo_trader.core.errors import CoreError, SafetyRefusal, StrategyError
+from algo_trader.core.errors import SafetyRefusal, StrategyError
 from algo_trader.core.orders import Order
 from algo_trader.core.types import ZERO, Bar, ClientOrderId, Side, Symbol, text
 from algo_trader.engine import reconcile
@@ -343,8 +343,9 @@ class Intake:
         engine = self._engine
         holding = engine.book.holding(EXTERNAL, symbol)
         stop = adopted_stop(holding, engine.marks.get(symbol), self._stop_pct)
-        if stop is None:
-            raise CoreError(f"no stop can be set for {symbol} at {holding.avg_entry_price}")
+        if stop is None:  # Of next to no price: there is none below it, or above a short one's.
+            self._object(f"no stop can be set for {symbol} at {holding.avg_entry_price}")
+            return
         engine.hands.record(
             ev.StopSet(at=engine.now, strategy=EXTERNAL, symbol=symbol, price=stop)
         )

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from algo_trader.core.errors import ConfigError
 from algo_trader.core.events import AccountPinned
-from algo_trader.ledger import shape
+from algo_trader.ledger import LEDGER_NAME, shape
 from algo_trader.ledger.codec import decode
 from algo_trader.ledger.database import ARRIVING, read_only, require_free, told
 from algo_trader.ledger.errors import LedgerCorrupt, StorageError
@@ -45,23 +47,31 @@ def backup(source: Source, target: Path) -> Path:
 
     LedgerCorrupt if the copy does not prove right: `target` is then left as it was.
     """
-    partial = partial_name(target)
-    source.snapshot(partial)
-    return publish(partial, target)
+    with partial_of(target) as partial:
+        source.snapshot(partial)
+        return publish(partial, target)
 
 
-def partial_name(target: Path) -> Path:
-    """Where the snapshot for `target` goes first; a leftover there is removed.
-
-    StorageError if it cannot be.
+@contextmanager
+def partial_of(target: Path) -> Iterator[Path]:
+    """Where the snapshot for `target` goes first. What is left there, now or afterwards, is
+    removed: cut short, it would only take room. StorageError if an old one cannot be.
     """
     partial = target.with_name(target.name + ".partial")
     try:
-        for ending in BESIDE:
-            partial.with_name(partial.name + ending).unlink(missing_ok=True)
+        _remove(partial)
     except OSError as error:
         raise StorageError(f"{target}: what an earlier backup left stays: {error}") from error
-    return partial
+    try:
+        yield partial
+    finally:
+        with suppress(OSError):
+            _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    for ending in BESIDE:
+        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def publish(partial: Path, target: Path) -> Path:
@@ -77,10 +87,21 @@ def publish(partial: Path, target: Path) -> Path:
         _flush(target.parent)
     except OSError as error:
         raise StorageError(f"{target}: the backup was not written: {error}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
     return target
+
+
+def require_replaceable(file: Path) -> None:
+    """ConfigError unless a backup may be written there: nothing is there, or another backup."""
+    if not file.parent.is_dir():
+        raise ConfigError(f"cannot write {file}: {file.parent} is no folder")
+    if not file.exists():
+        return
+    if file.resolve().name.startswith(LEDGER_NAME):
+        raise ConfigError(f"{file} is a ledger itself, or was one: name another file")
+    if any(file.with_name(file.name + ending).exists() for ending in BESIDE[1:]):
+        raise ConfigError(f"{file} is in use: name another file")
+    if not is_ledger(file):
+        raise ConfigError(f"{file} is there and is no backup: name another file")
 
 
 def prove(path: Path) -> None:

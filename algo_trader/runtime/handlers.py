@@ -16,7 +16,7 @@ from algo_trader.core.errors import ConfigError
 from algo_trader.core.inputs import CloseAll, Halt, Resume, SettingChange
 from algo_trader.core.types import ExitReason
 from algo_trader.ledger import answers
-from algo_trader.ledger.backup import backup_name
+from algo_trader.ledger.backup import backup_name, require_replaceable
 from algo_trader.ledger.errors import StorageError
 from algo_trader.runtime.control import Handler
 from algo_trader.runtime.copies import back_up
@@ -137,6 +137,7 @@ class _Asked:
             target = self._folder.backups / backup_name("trading", datetime.now(UTC))
         elif isinstance(wanted, str) and os.path.isabs(wanted):
             target = Path(wanted)
+            require_replaceable(target)
         else:
             raise ConfigError("path: give an absolute path, or none for the folder of backups")
         return {"path": str(await back_up(self._daemon.parts.writer, target))}

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from algo_trader.core.errors import ConfigError
+from algo_trader.ledger import LEDGER_NAME
 
 LOCK_NAME = "daemon.lock"
 SOCKET_NAME = "control.sock"
-LEDGER_NAME = "trading.db"
 EXCHANGE_NAME = "exchange.db"
 BACKUPS_NAME = "backups"
 SOCKET_PATH_MAX = 103 if sys.platform == "darwin" else 107

@@ -73,6 +73,19 @@ def test_curl(idle: tuple[Home, Daemon]) -> None:
     assert "takes POST" in json.loads(curl(home, "/stop")[1])["error"]
 
 
+@WITH_CURL
+def test_no_client_has_the_ledger_replaced(idle: tuple[Home, Daemon]) -> None:
+    """Goal: a backup takes no ledger's place, whoever asks for it. Method: by curl, the ledger that
+    is in use as the target.
+    """
+    home, _ = idle
+    before = home.ledger.stat().st_ino
+    body = json.dumps({"path": str(home.ledger)})
+    _, answer = curl(home, "/backup", "--json", body)
+    assert "is a ledger itself" in json.loads(answer)["error"]
+    assert home.ledger.stat().st_ino == before
+
+
 def asked_by_nobody(home: Home) -> str | None:
     """What somebody else is told who asks the daemon to stop; None without an answer."""
     code, answer = curl(home, "/stop", "--request", "POST", by=NOBODY)

@@ -16,7 +16,7 @@ from storage_life import Kind
 
 from algo_trader.core.events import Fact
 from algo_trader.ledger import shape
-from algo_trader.ledger.backup import partial_name
+from algo_trader.ledger.backup import partial_of
 from algo_trader.ledger.ledger import Ledger
 from algo_trader.ledger.migrate import upgrade
 
@@ -56,9 +56,9 @@ class _GoesOn(Ledger):
 
 def _unflushed(ledger: Ledger, target: Path) -> None:
     """A copy is named, and the folder is not flushed."""
-    partial = partial_name(target)
-    ledger.snapshot(partial)
-    os.replace(partial, target)
+    with partial_of(target) as partial:
+        ledger.snapshot(partial)
+        os.replace(partial, target)
 
 
 def _in_place(ledger: Ledger, target: Path) -> None:

@@ -86,7 +86,19 @@ def test_what_a_backup_replaces(
     assert told(capsys, data, "backup", copy)[0] == 0
     assert told(capsys, data, "backup", copy)[0] == 0
     before = path.read_bytes()
-    for file, why in ((letter, "is no backup"), (path, "is the ledger itself")):
+    alias, used = tmp_path / "alias.db", tmp_path / "used.db"
+    aside = tmp_path / "trading.db.replaced-1"
+    alias.symlink_to(path)
+    for old in (aside, used):
+        old.write_bytes(copy.read_bytes())
+    used.with_name("used.db-wal").touch()
+    for file, why in (
+        (letter, "is no backup"),
+        (path, "is a ledger itself"),
+        (alias, "is a ledger itself"),
+        (aside, "is a ledger itself, or was one"),
+        (used, "is in use"),
+    ):
         code, said = told(capsys, data, "backup", file)
         assert code == 2
         assert why in said

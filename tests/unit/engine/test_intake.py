@@ -17,7 +17,8 @@ from test_inputs import pending as pending
 
 from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
-from algo_trader.core import inputs
+from algo_trader.core import inputs, work
+from algo_trader.core.book import EXTERNAL
 from algo_trader.core.broker import (
     AccountState,
     BrokerOrder,
@@ -26,7 +27,7 @@ from algo_trader.core.broker import (
     Execution,
 )
 from algo_trader.core.errors import SafetyRefusal
-from algo_trader.core.types import Action, BrokerOrderId, ClientOrderId, ExitReason
+from algo_trader.core.types import Action, BrokerOrderId, ClientOrderId, ExitReason, OrderType
 from algo_trader.engine.hands import Step
 from algo_trader.engine.intake import Intake
 from algo_trader.strategies.base import Exit, MoveStop
@@ -261,11 +262,51 @@ def test_strangers_are_reported_and_left_alone(held: Desk) -> None:
     assert said(take(held, inputs.Strangers([foreign, lost]))) == "Discrepancy Halted"
 
 
-def positions(desk: Desk, shares: Mapping[str, int]) -> Step:
+def positions(
+    desk: Desk, shares: Mapping[str, int] | Mapping[str, int | str], price: int | str = 50
+) -> Step:
     found = {
-        symbol: BrokerPosition(symbol, Decimal(qty), Decimal(50)) for symbol, qty in shares.items()
+        symbol: BrokerPosition(symbol, Decimal(qty), Decimal(price))
+        for symbol, qty in shares.items()
     }
     return take(desk, inputs.Positions(found))
+
+
+def test_foreign_shares_of_a_fraction_too_are_covered_and_closed_in_whole_ones(held: Desk) -> None:
+    """Goal: a broker takes no stop over a fraction, and what it does not take protects nothing.
+
+    Method: 10.5 shares are found; half a share more is bought; everything is closed; at last half a
+    share is left, under a stop of ten.
+    """
+    symbol = "VOO"
+    (placed,) = positions(held, {"X": 113, symbol: "10.5"}).commands
+    assert isinstance(placed, cmd.Submit)
+    stop = placed.request
+    assert (stop.type, str(stop.qty)) == (OrderType.STOP, "10")
+    held.accept(stop.order_id)
+    holding = held.book.holding(EXTERNAL, symbol)
+    assert work.uncovered(holding) == 0
+    assert not positions(held, {"X": 113, symbol: "10.9"}).commands
+    assert work.uncovered(holding) == 0
+    asked = positions(held, {"X": 113, symbol: "0.9"}).commands
+    assert list(asked) == [cmd.Cancel(stop.order_id)]
+    at = held.now
+    held.hear(ev.OrderCanceled(at=at, order_id=stop.order_id))
+    assert not take(held, inputs.Settle()).commands
+    assert work.uncovered(holding) == 0
+
+
+def test_foreign_shares_without_a_price_to_stop_at_are_told_of(held: Desk) -> None:
+    """Goal: worthless shares keep nobody from trading on, and are not passed over in silence.
+
+    Method: shares of a delisted company are found, twice.
+    """
+    assert said(take(held, inputs.Prices({"ZZZ": Decimal("0.0001")}))) == ""
+    found = positions(held, {"X": 113, "ZZZ": 100}, "0.5")
+    assert said(found) == "Discrepancy SharesAdopted Discrepancy"
+    assert not found.commands
+    assert work.uncovered(held.book.holding(EXTERNAL, "ZZZ")) == 100
+    assert said(take(held, inputs.Strangers([]))) == ""
 
 
 @pytest.mark.parametrize(
