@@ -58,14 +58,18 @@ def open_ledger(folder: AccountFolder, now: Instant) -> tuple[dict[str, str], Pa
     os.makedirs(folder.path, mode=0o700, exist_ok=True)
     backup = migrate.upgrade(folder.ledger)
     with Ledger.open(folder.ledger, check=False) as ledger:
-        until = ledger.last_at()
-        if until is not None and until > now + AHEAD_S:
-            raise SafetyRefusal(
-                f"the ledger {folder.ledger} ends at {iso(until)}, and it is {iso(now)} at the "
-                "broker: an exchange that replays the past once more wants a --data-dir of its own "
-                "for each time; for a wrong clock, set it right"
-            )
+        require_past(folder, ledger.last_at(), now)
         return ledger.overrides(), backup
+
+
+def require_past(folder: AccountFolder, until: Instant | None, now: Instant) -> None:
+    """SafetyRefusal if the ledger's last fact is of a time after `now`, the broker's."""
+    if until is not None and until > now + AHEAD_S:
+        raise SafetyRefusal(
+            f"the ledger {folder.ledger} ends at {iso(until)}, and it is {iso(now)} at the "
+            "broker: an exchange that replays the past once more wants a --data-dir of its own "
+            "for each time; for a wrong clock, set it right"
+        )
 
 
 def _is_paper(account: str) -> bool:

@@ -72,9 +72,9 @@ def kept(folder: AccountFolder) -> Kept:
     SafetyRefusal if it or the exchange's books are gone.
     """
     has_books = _is_there(folder.exchange)
-    if not folder.ledger.exists():
-        if has_books:
-            raise _lost_ledger(folder, "is missing")
+    if has_books:
+        require_ledger(folder)
+    elif not folder.ledger.exists():
         return Kept({}, None, None)
     backup = migrate.upgrade(folder.ledger)
     with Ledger.open(folder.ledger, check=False) as ledger:
@@ -87,6 +87,12 @@ def kept(folder: AccountFolder) -> Kept:
             f"been traded with: put them back, or {ANEW}"
         )
     return Kept(overrides, until, backup)
+
+
+def require_ledger(folder: AccountFolder) -> None:
+    """SafetyRefusal if the ledger beside an exchange's books is gone."""
+    if not folder.ledger.exists():
+        raise _lost_ledger(folder, "is missing")
 
 
 def make(folder: AccountFolder) -> None:

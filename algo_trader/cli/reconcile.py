@@ -92,6 +92,7 @@ def _at_embedded(
     folder = embedded_account.account_of(options.data_dir, is_reset=False, force=False)
     if not folder.exchange.exists():
         raise NoLedger(f"no exchange in {folder.path}: nothing has been traded here yet")
+    embedded_account.require_ledger(folder)
     with copied(options.data_dir, folder) as copy, closing(Books.open(copy.exchange)) as books:
         account = KeptAccount(books)
         return asyncio.run(_compared(options, load, copy, account, lambda: account.now, 0))
@@ -102,6 +103,7 @@ def _at_alpaca(
 ) -> tuple[Book, Foreseen]:
     from algo_trader.brokers.alpaca.endpoints import check_keys
     from algo_trader.cli import alpaca_account
+    from algo_trader.cli.daemon_parts import sessions_of
     from algo_trader.cli.start_alpaca import where_to
     from algo_trader.config.keys import load_keys
     from algo_trader.wiring.contact import first_word
@@ -123,8 +125,15 @@ def _at_alpaca(
             account = await first_word(connection.broker, connection.where.trading, note)
             folder = alpaca_account.account_of(options.data_dir, account.account, is_new=False)
             now = connection.clock.now
+            is_open = sessions_of(options).at(now()) is not None
+
+            def require(until: Instant | None) -> None:
+                alpaca_account.require_past(folder, until, now())
+
             with copied(options.data_dir, folder) as copy:
-                return await _compared(options, load, copy, connection.broker, now, GRACE_S)
+                return await _compared(
+                    options, load, copy, connection.broker, now, GRACE_S, require, is_open=is_open
+                )
         finally:
             await connection.broker.close()
 
@@ -138,8 +147,13 @@ async def _compared(
     broker: Broker,
     now: Callable[[], Instant],
     grace_s: float,
+    require: Callable[[Instant | None], None] = lambda until: None,
+    *,
+    is_open: bool = True,
 ) -> tuple[Book, Foreseen]:
-    """The copy's ledger against the broker, and its book as it would be afterwards."""
+    """The copy's ledger against the broker, and its book as it would be afterwards. `require` is
+    told when the ledger ends, and may refuse it as a start would.
+    """
     from algo_trader.ledger import migrate
     from algo_trader.ledger.ledger import Ledger
     from algo_trader.runtime.foresight import foresee
@@ -148,6 +162,7 @@ async def _compared(
         say("Note: there is no ledger of this account yet: this is what a first start would do")
     migrate.upgrade(copy.ledger)
     with Ledger.open(copy.ledger) as ledger:
+        require(ledger.last_at())
         book, stored = ledger.fold(), ledger.overrides()
     stop_pct = load(stored).reconcile.stop_pct
-    return book, await foresee(book, broker, now, stop_pct, grace_s)
+    return book, await foresee(book, broker, now, stop_pct, grace_s, is_open=is_open)

@@ -73,9 +73,16 @@ class Onlooker:
 
 
 async def foresee(
-    book: Book, broker: Broker, now: Callable[[], Instant], stop_pct: Decimal, grace_s: float
+    book: Book,
+    broker: Broker,
+    now: Callable[[], Instant],
+    stop_pct: Decimal,
+    grace_s: float,
+    *,
+    is_open: bool = True,
 ) -> Foreseen:
-    """Reconcile without consequences; `book` is then as it would be.
+    """Reconcile without consequences; `book` is then as it would be. While the market is not open,
+    stops that work are neither moved nor taken away.
 
     Raises BrokerError when the broker cannot be asked, SafetyRefusal for another account. An order
     that the broker denies counts as absent at once, positions that differ must do so twice,
@@ -85,6 +92,8 @@ async def foresee(
     engine = Engine(book, [], RiskLimits())
     engine.now = now()
     engine.is_ready = False
+    if not is_open:
+        engine.hands.rests_from = engine.now
     records: list[ev.Fact] = []
 
     async def keep(facts: Sequence[ev.Fact]) -> None:

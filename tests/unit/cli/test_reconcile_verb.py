@@ -115,6 +115,15 @@ def test_no_byte_is_changed(data: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "cash_adjusted amount=-5 cash=25000" in capsys.readouterr().out
 
 
+def test_what_a_start_refuses_is_refused(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Goal: no start is foretold that cannot be. Method: the ledger beside the books is gone."""
+    (data / "embedded-local1" / "trading.db").unlink()
+    assert run(["--data-dir", str(data), "reconcile", "--dry-run"]) == 4
+    assert "trading.db" in capsys.readouterr().err
+
+
 def test_commands_in_words_and_as_documents() -> None:
     """Goal: every command has both. Method: one of each."""
     moved = STOP._replace(order_id=ClientOrderId("a-s-AA-1-stop-2"))

@@ -20,7 +20,7 @@ from algo_trader.core.book import Book
 from algo_trader.core.broker import BrokerPosition, BrokerStatus
 from algo_trader.core.errors import SafetyRefusal, Unanswered, Unavailable
 from algo_trader.core.inputs import Reports
-from algo_trader.core.types import ClientOrderId
+from algo_trader.core.types import ClientOrderId, ExitReason
 from algo_trader.runtime.foresight import Foreseen, foresee
 
 PCT = Decimal(2)
@@ -105,6 +105,19 @@ def test_a_stop_that_is_gone() -> None:
     assert isinstance(command, cmd.Submit)
     assert command.request.order_id == key_of("stop", 2)
     assert not found.agrees
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_an_exit_while_the_market_is_closed(is_open: bool) -> None:
+    """Goal: told is what a start would send, and that leaves a stop that protects until the open.
+
+    Method: a position whose exit was decided, with its stop, in session and out of it.
+    """
+    book = held_book()
+    at = SESSION.opens_at + 300
+    book.apply(ev.ExitDecided(at=at, strategy="s", symbol="X", reason=ExitReason.OPERATOR))
+    found = asyncio.run(foresee(book, counter(), lambda: at, PCT, 0, is_open=is_open))
+    assert found.commands == ([cmd.Cancel(STOP)] if is_open else [])
 
 
 def test_shares_that_are_gone() -> None:
