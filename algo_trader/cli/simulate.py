@@ -32,6 +32,15 @@ ROOM = (
 )
 """Limits under which the built-in strategy trades all day."""
 SEED_MOST = 2**31
+OF_SEEDS = {
+    "reference": "--strategy",
+    "overrides": "--set",
+    "level": "--faults",
+    "minutes": "--minutes",
+    "days": "--days",
+    "first_seed": "--first-seed",
+}
+"""Options that a scripted scenario leaves no room for."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -98,9 +107,9 @@ SEED_MOST = 2**31
 )
 @click.option("--trace", is_flag=True, help="Of one run: print the last lines of what happened.")
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document.")
-@click.pass_obj
+@click.pass_context
 def command(
-    options: Globals,
+    ctx: click.Context,
     seed: int | None,
     seeds: int | None,
     first_seed: int,
@@ -132,9 +141,18 @@ def command(
       algo-trader simulate --scenario all --every 40
       algo-trader simulate --strategy my_strategy.py:Mine --minutes 390 --days 1
     """
+    options = ctx.ensure_object(Globals)
+    given = {
+        name
+        for name in ctx.params
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
     if is_list or scenarios:
         if seed is not None or seeds is not None:
             raise ConfigError("--scenario and --seed, --seeds: give one of them")
+        for name, option in OF_SEEDS.items():
+            if name in given:
+                raise ConfigError(f"{option} is for seeds: a --scenario says all of that itself")
         from algo_trader.cli import simulate_scenarios as scripted
 
         if is_list:
@@ -149,6 +167,8 @@ def command(
         return
     if seed is not None and seeds is not None:
         raise ConfigError("--seed and --seeds: give one of them")
+    if "every" in given:
+        raise ConfigError("--every is for the crash points of a --scenario: name one, or all")
     for name, value in (("--crash-at", crash_at), ("--keep", keep), ("--trace", trace)):
         if value and seed is None:
             raise ConfigError(f"{name} looks at one run: name it with --seed")

@@ -54,10 +54,11 @@ def run_points(
             )
         found = _one(points.Point(names[0], wanted.crash_at), wanted)
     else:
-        every = [point for name in names for point in points.points_of(name)]
+        in_peace = [points.Point(name) for name in names]
+        deaths = [point for name in names for point in points.points_of(name)]
         found = points.Sweep()
         try:
-            points.sweep(found, every[:: wanted.every], jobs, tell)
+            points.sweep(found, in_peace + deaths[:: wanted.every], jobs, tell)
         except (KeyboardInterrupt, Stopped):
             _print(found, as_document)
             raise

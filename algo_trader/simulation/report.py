@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from algo_trader.simulation.campaign import Report, Summary
+from algo_trader.simulation.campaign import BUILT_IN, Report, Summary
 from algo_trader.simulation.coverage import SITUATIONS, legal_cells
 
 PER_CENT = 100
@@ -18,8 +18,11 @@ def met(report: Report) -> dict[str, int]:
 
 
 def never_met(report: Report) -> list[str]:
-    """Situations that a campaign of this level should have met and has not; few runs prove none."""
-    if report.setup.level != "heavy" or report.runs < ENOUGH_RUNS:
+    """Situations that a campaign of this level should have met and has not; few runs prove none,
+    and strategies of one's own need not meet them.
+    """
+    setup = report.setup
+    if setup.reference != BUILT_IN or setup.level != "heavy" or report.runs < ENOUGH_RUNS:
         return []
     return [what for what, count in met(report).items() if not count]
 

@@ -127,6 +127,7 @@ class _Run:
         self._is_over = asyncio.Event()
         self._deaths = self._plan_deaths()
         self._mine: set[asyncio.Task[Any]] = set()
+        self._disk_faults_before = 0
 
     def outcome(self) -> Outcome:
         """What it has led to."""
@@ -230,6 +231,7 @@ class _Run:
         self._fuses.append(fuse)
         life = self._life = Life(self.stage, fuse)
         self.witness.born()
+        self._disk_faults_before = self._disk_faults()
         living = asyncio.create_task(life.live())
         burnt = asyncio.create_task(fuse.burnt.wait())
         await asyncio.wait({living, burnt}, return_when=asyncio.FIRST_COMPLETED)
@@ -251,9 +253,15 @@ class _Run:
             raise error
         self.world.note(f"ended: {error!r}")
         self.world.tally[f"end: {type(error).__name__}"] += 1
-        is_right = isinstance(error, StorageError | Unreachable)
-        if not is_right:
+        has_failed: dict[type[BaseException], bool] = {
+            StorageError: self._disk_faults() > self._disk_faults_before,
+            Unreachable: not self.plan.has_sound_lines,
+        }
+        if not has_failed.get(type(error), False):
             self.world.complain(f"the daemon ended: {error!r}")
+
+    def _disk_faults(self) -> int:
+        return sum(n for what, n in self.world.tally.items() if what.startswith("fault: disk"))
 
     async def _bury(self) -> None:
         """Nothing of a life is left."""

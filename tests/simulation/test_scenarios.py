@@ -96,8 +96,8 @@ def test_a_scenario_holds_what_its_name_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_some_crash_points(name: str) -> None:
-    """Goal: dying at some of the points changes nothing. Method: each fortieth, at another offset
-    in each scenario, by turns once and twice in a row.
+    """Goal: dying at some of the points changes nothing. Method: each 159th, at another offset in
+    each scenario, by turns once and twice in a row.
     """
     offset = NAMES.index(name) % STRIDE
     points = list(points_of(name, again=(3 + offset,)))[offset :: 2 * STRIDE - 1]

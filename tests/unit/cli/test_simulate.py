@@ -93,6 +93,9 @@ def simulate(
     [
         (("--seed", "1", "--seeds", "2"), "--seed and --seeds: give one of them"),
         (("--crash-at", "3"), "--crash-at looks at one run: name it with --seed"),
+        (("--every", "9"), "--every is for the crash points of a --scenario"),
+        (("--scenario", "all", "--days", "1"), "--days is for seeds: a --scenario says all of"),
+        (("--scenario", "all", "--strategy", "mine.py:Mine"), "--strategy is for seeds"),
         (("--trace",), "--trace looks at one run: name it with --seed"),
         (("--keep", "kept"), "--keep looks at one run: name it with --seed"),
         (("--seed", "1", "--crash-at", "3,x"), "--crash-at 3,x: give whole numbers from 0 on"),
