@@ -35,7 +35,11 @@ class BrokerSettings(Section):
         "iex", "Alpaca's market data: iex is free, sip is every exchange and needs a plan."
     )
     requests_per_minute: Whole = integer(
-        200, 10, 10_000, "Most REST requests a minute; a quarter is kept for stops and questions."
+        200,
+        10,
+        10_000,
+        "Most REST requests a minute, of trading and of data each; a quarter is kept for stops and "
+        "questions.",
     )
     entry_limit_cap_pct: Number = decimal(
         ENTRY_LIMIT_CAP_PCT,

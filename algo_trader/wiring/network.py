@@ -24,7 +24,7 @@ from algo_trader.wiring.alpaca import Outside
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Alpaca as the settings name it, with the one clock and budget of a process."""
+    """Alpaca as the settings name it, with the one clock of a process."""
 
     where: Endpoints
     keys: Keys
@@ -52,6 +52,7 @@ def reach(
 ) -> tuple[Outside, Callable[[], Awaitable[None]]]:
     """The world of a daemon on the account, and what ends its connections."""
     where, keys, clock = connection.where, connection.keys, connection.clock
+    # Alpaca counts requests for data by themselves.
     budget = RateBudget(settings.broker.requests_per_minute, clock.speed)
     data = MarketData(where.data, keys, budget, clock)
     outside = Outside(

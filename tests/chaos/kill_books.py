@@ -7,7 +7,6 @@ once more, from the journal's JSON and the ledger's columns alone. Times are rea
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import sqlite3
 from collections.abc import Mapping
@@ -198,16 +197,6 @@ class MarketBook:
             self.bare.append(Bare(symbol, self._bare_since.pop(symbol), at))
 
 
-class Intent(NamedTuple):
-    """An order as the ledger meant it, and when it was on record as on its way."""
-
-    seq: int
-    at: float
-    role: str
-    symbol: str
-    decision: str
-
-
 class Recorded(NamedTuple):
     """An execution in the ledger."""
 
@@ -230,7 +219,7 @@ class LedgerBook:
     """A ledger's facts, read from a copy of its file."""
 
     digests: list[str] = field(default_factory=list)
-    intents: dict[str, Intent] = field(default_factory=dict)
+    intents: set[str] = field(default_factory=set)
     sent: dict[str, float] = field(default_factory=dict)
     fills: list[Recorded] = field(default_factory=list)
     orders: dict[str, Known] = field(default_factory=dict)
@@ -302,11 +291,7 @@ def _read_fact(row: sqlite3.Row, book: LedgerBook) -> None:
     if row["broker_id"]:
         book.by_broker_id[row["broker_id"]] = order_id
     if kind == "OrderIntended":
-        payload = json.loads(row["payload"])
-        book.intents[order_id] = Intent(
-            row["seq"], moment(row["recorded_at"]), payload["role"], payload["request"]["symbol"],
-            payload["decision"],
-        )  # fmt: skip
+        book.intents.add(order_id)
     elif kind == "OrderSubmitting":
         book.sent.setdefault(order_id, moment(row["recorded_at"]))
     elif kind == "OrderFilled":

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from kill_books import COVERS, ZERO, Bare, Execution, LedgerBook, MarketBook
 
@@ -53,13 +53,6 @@ class Span:
     def ready_within(self, since: float, until: float) -> float:
         """The same, once it had reconciled."""
         return 0.0 if self.ready_at is None else self.within(max(since, self.ready_at), until)
-
-
-class Compared(NamedTuple):
-    """How much both books agree about."""
-
-    orders: int
-    executions: int
 
 
 def judge(

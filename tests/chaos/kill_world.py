@@ -38,9 +38,9 @@ PROOF_S = 60.0
 """A daemon asks for half a minute until it believes that an order was never there."""
 ANSWERS = ("abandoned", "order_accepted", "order_refused", "filled", "canceled", "replaced")
 QUIET_S = 0.4
+"""Real seconds without a request or an update after which nothing is under way."""
 HEARS_S = 0.25
 """Within so long a daemon on a busy machine has on record what it was told."""
-"""Real seconds without a request or an update after which nothing is under way."""
 STRATEGY = f"{Path(__file__).with_name('kill_strategy.py')}:Restless"
 MANNERS = {
     "plain": (),

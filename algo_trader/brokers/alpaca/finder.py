@@ -264,6 +264,7 @@ class Finder:
     def _is_taken_back(self, order: RestOrder) -> bool:
         """Whether less is filled of a filled order for longer than an answer may be behind."""
         if order.filled_qty >= order.qty:
+            self._lessened.pop(order.broker_id, None)
             return False
         now = self._monotonic()
         return now - self._lessened.setdefault(order.broker_id, now) >= TAKEN_BACK_AFTER_S
