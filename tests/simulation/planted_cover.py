@@ -14,6 +14,7 @@ from algo_trader.core.holding import Holding
 from algo_trader.core.inputs import Reports
 from algo_trader.core.types import Role, TimeInForce
 from algo_trader.engine import hands
+from algo_trader.engine.foreign import Foreign
 from algo_trader.engine.intake import Intake
 from algo_trader.engine.judge import Judge
 from algo_trader.engine.lane import Lane
@@ -219,7 +220,7 @@ COVER = (
     Mutant(
         "adopts without a stop",
         "shares that somebody else has bought are shown and not covered",
-        [Swap(Intake, "_protect_external", nothing)],
+        [Swap(Foreign, "_protect", nothing)],
     ),
     Mutant(
         "stays over night",
