@@ -81,11 +81,7 @@ def kept(folder: AccountFolder) -> Kept:
         overrides, until = ledger.overrides(), ledger.last_at()
     if account_in(folder.ledger) is None:
         return Kept(overrides, None, backup)
-    if not has_books:
-        raise SafetyRefusal(
-            f"the exchange's books {folder.exchange} are missing, and the ledger beside them has "
-            f"been traded with: put them back, or {ANEW}"
-        )
+    require_books(folder)
     return Kept(overrides, until, backup)
 
 
@@ -93,6 +89,17 @@ def require_ledger(folder: AccountFolder) -> None:
     """SafetyRefusal if the ledger beside an exchange's books is gone."""
     if not folder.ledger.exists():
         raise _lost_ledger(folder, "is missing")
+
+
+def require_books(folder: AccountFolder) -> None:
+    """SafetyRefusal if the exchange's books are gone from beside a ledger with facts."""
+    if folder.ledger.exists() and not _is_there(folder.exchange):
+        if account_in(folder.ledger) is None:
+            return
+        raise SafetyRefusal(
+            f"the exchange's books {folder.exchange} are missing, and the ledger beside them has "
+            f"been traded with: put them back, or {ANEW}"
+        )
 
 
 def make(folder: AccountFolder) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from algo_trader.core.errors import StorageFailure
+from algo_trader.core.errors import AlgoTraderError, StorageFailure
 from algo_trader.runtime.errors import SecondDaemon
 from algo_trader.runtime.lock import holder
 from algo_trader.runtime.paths import AccountFolder, lock_file
@@ -43,7 +43,11 @@ def copied(data_dir: Path, folder: AccountFolder) -> Iterator[AccountFolder]:
                 "or name another place by TMPDIR"
             ) from error
         require_no_daemon(data_dir)
-        yield copy
+        try:
+            yield copy
+        except AlgoTraderError as error:  # About the original: the copy is gone by then.
+            words = [str(word).replace(str(copy.path), str(folder.path)) for word in error.args]
+            raise type(error)(*words) from error
 
 
 def require_no_daemon(data_dir: Path) -> None:

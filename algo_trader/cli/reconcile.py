@@ -90,6 +90,7 @@ def _at_embedded(
     if not options.data_dir.is_dir():
         raise NoLedger(f"no account in {options.data_dir}: nothing has been traded here yet")
     folder = embedded_account.account_of(options.data_dir, is_reset=False, force=False)
+    embedded_account.require_books(folder)
     if not folder.exchange.exists():
         raise NoLedger(f"no exchange in {folder.path}: nothing has been traded here yet")
     embedded_account.require_ledger(folder)
@@ -118,7 +119,10 @@ def _at_alpaca(
     connection = connect(settings, where, keys)
 
     def note(event: str, /, **fields: object) -> None:
-        tell(options, f"{event} {fields}")
+        if event == "broker_unreachable":
+            warn(options, f"{fields['error']}; asked again in {fields['again_in_s']} s")
+        else:
+            tell(options, f"{event} {fields}")
 
     async def compared() -> tuple[Book, Foreseen]:
         try:

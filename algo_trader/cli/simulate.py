@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from algo_trader.cli.main import Globals, Stopped, say
+from algo_trader.cli.interruption import Interruption
+from algo_trader.cli.main import Globals, say
 from algo_trader.config import load_settings, strategy_overrides
 from algo_trader.core.errors import ConfigError
 from algo_trader.strategies import Velez
@@ -172,27 +173,35 @@ def command(
     for name, value in (("--crash-at", crash_at), ("--keep", keep), ("--trace", trace)):
         if value and seed is None:
             raise ConfigError(f"{name} looks at one run: name it with --seed")
+    from algo_trader.cli.one_run import looked_at
     from algo_trader.simulation import campaign as runs
     from algo_trader.simulation import report as words
 
-    setup = _setup(options, reference, overrides, level, minutes, days)
+    setup = _setup(options, reference, overrides, level, minutes, days, crash_at)
     report = runs.Report(setup=setup)
-    if seed is not None:
-        outcome = setup.play(seed, _boundaries(crash_at))
-        report.add(runs.summary(outcome))
-        if keep is not None:
-            keep.mkdir(parents=True, exist_ok=True)
-            say(f"wrote {outcome.save(keep)}")
-        if trace:
-            say("\n".join(outcome.tail))
-    else:
-        wanted = range(first_seed, first_seed + (seeds or 20))
-        try:
-            runs.campaign(report, wanted, jobs or os.cpu_count() or 1, _progress(options))
-        except (KeyboardInterrupt, Stopped):
+    with Interruption() as interruption:
+        if seed is not None:
+            boundaries = _boundaries(crash_at)
+            one = looked_at(
+                lambda: setup.play(seed, boundaries),
+                f"seed-{seed}",
+                crash_at=boundaries,
+                keep=keep,
+                has_trace=trace,
+            )
+            report.add(one)
             _print(report, as_document)
-            raise
-    _print(report, as_document)
+        else:
+            wanted = range(first_seed, first_seed + (seeds or 20))
+            cores = jobs or os.cpu_count() or 1
+            try:
+                runs.campaign(
+                    report, wanted, cores, _progress(options), lambda: not interruption.is_asked
+                )
+            finally:
+                if report.runs or interruption.is_asked:
+                    _print(report, as_document)
+        interruption.heed()
     if report.failures or (seeds is not None and seed is None and words.never_met(report)):
         raise click.exceptions.Exit(FAILED)
 
@@ -210,6 +219,7 @@ def _setup(
     level: str,
     minutes: int,
     days: int,
+    crash_at: str | None,
 ) -> Setup:
     from algo_trader.simulation.campaign import BUILT_IN, Setup, strategy_named
     from algo_trader.simulation.plan import SYMBOLS, Level
@@ -232,6 +242,9 @@ def _setup(
     for override in overrides:
         given += ["--set", override]
     words = [*given, "--faults", level, "--minutes", str(minutes), "--days", str(days)]
+    if crash_at is not None:
+        words += ["--crash-at", crash_at]
+    env_file = options.env_file
     return Setup(
         settings=loaded.settings,
         reference=reference,
@@ -239,6 +252,7 @@ def _setup(
         level=Level(level),
         minutes=minutes,
         days=days,
+        before="" if env_file is None else f"--env-file {shlex.quote(str(env_file))} ",
         words=shlex.join(words),
     )
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
-from algo_trader.cli.main import Stopped, say
+from algo_trader.cli.interruption import Interruption
+from algo_trader.cli.one_run import looked_at
 from algo_trader.core.errors import ConfigError
 from algo_trader.simulation import sweep as points
 from algo_trader.simulation import sweep_report as words
-from algo_trader.simulation.campaign import summary
 from algo_trader.simulation.scenarios import SCENARIOS
 
 ALL = "all"
@@ -54,16 +54,27 @@ def run_points(
             )
         found = _one(points.Point(names[0], wanted.crash_at), wanted)
     else:
-        in_peace = [points.Point(name) for name in names]
-        deaths = [point for name in names for point in points.points_of(name)]
         found = points.Sweep()
-        try:
-            points.sweep(found, in_peace + deaths[:: wanted.every], jobs, tell)
-        except (KeyboardInterrupt, Stopped):
-            _print(found, as_document)
-            raise
+        with Interruption() as interruption:
+
+            def goes_on() -> bool:
+                return not interruption.is_asked
+
+            try:
+                points.sweep(found, _thinned(names, wanted.every, goes_on), jobs, tell, goes_on)
+            finally:
+                _print(found, as_document)
+            interruption.heed()
+        return not found.failures
     _print(found, as_document)
     return not found.failures
+
+
+def _thinned(names: Sequence[str], every: int, goes_on: Callable[[], bool]) -> list[points.Point]:
+    """Each scenario in peace, and of all crash points each n-th."""
+    in_peace = [points.Point(name) for name in names]
+    deaths = [point for name in names if goes_on() for point in points.points_of(name)]
+    return in_peace + deaths[::every]
 
 
 def _print(found: points.Sweep, as_document: bool) -> None:
@@ -71,12 +82,13 @@ def _print(found: points.Sweep, as_document: bool) -> None:
 
 
 def _one(point: points.Point, wanted: Wanted) -> points.Sweep:
-    outcome = points.play(point)
-    if wanted.keep is not None:
-        wanted.keep.mkdir(parents=True, exist_ok=True)
-        say(f"wrote {outcome.save(wanted.keep)}")
-    if wanted.has_trace:
-        say("\n".join(outcome.tail))
     found = points.Sweep()
-    found.add(point, summary(outcome))
+    one = looked_at(
+        lambda: points.play(point),
+        point.name,
+        crash_at=wanted.crash_at,
+        keep=wanted.keep,
+        has_trace=wanted.has_trace,
+    )
+    found.add(point, one)
     return found

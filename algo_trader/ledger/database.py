@@ -181,6 +181,8 @@ def told(path: Path) -> Iterator[None]:
         if not isinstance(error.orig, sqlite3.Error):
             raise
         raise translate(error.orig, path) from error
+    except UnicodeDecodeError as error:  # Of a name in the schema.
+        raise LedgerCorrupt(f"{path} is damaged ({error.reason}): restore a backup") from error
 
 
 def translate(error: sqlite3.Error, path: Path) -> Exception:
@@ -192,6 +194,8 @@ def translate(error: sqlite3.Error, path: Path) -> Exception:
         )
     if name.startswith("SQLITE_NOTADB"):
         return LedgerRefused(f"{path} is not a file of this program: name another data directory")
+    if "could not decode to utf-8" in str(error).lower():
+        return LedgerCorrupt(f"{path} is damaged (a text is no text): restore a backup")
     if name.startswith("SQLITE_CORRUPT"):
         return LedgerCorrupt(f"{path} is damaged ({error}): restore a backup")
     return StorageError(f"{path}: {name}: {error}")

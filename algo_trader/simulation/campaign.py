@@ -32,7 +32,7 @@ from algo_trader.wiring.trading import Trading, strategy_parameters
 BUILT_IN = "restless"
 SCRIPTED = "scripted"
 TAIL_TOLD = 50
-PIECES = 8
+PIECES = 4
 """Seeds that a process is handed at a time."""
 
 
@@ -45,7 +45,8 @@ def strategy_named(reference: str) -> type[Strategy]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """What every run of a campaign has in common. `own` are parameters of the strategy that were
-    set; `words` are the command's options that lead to the same setup.
+    set; `before` and `words` are the options before and after the command's name that lead to the
+    same setup.
     """
 
     settings: Settings
@@ -54,6 +55,7 @@ class Setup:
     level: Level = Level.HEAVY
     minutes: int = 40
     days: int = 2
+    before: str = ""
     words: str = ""
 
     def play(self, seed: int, crash_at: tuple[int, ...] = ()) -> Outcome:
@@ -166,16 +168,21 @@ class Report:
 
 
 def campaign(
-    report: Report, seeds: Sequence[int], jobs: int, tell: Callable[[Report], None]
+    report: Report,
+    seeds: Sequence[int],
+    jobs: int,
+    tell: Callable[[Report], None],
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> None:
     """Run the seeds on so many processes and add them to the report; `tell` is called whenever some
-    have ended. Whatever interrupts it, the report holds what was run until then.
+    have ended. Once it does not go on, no more are begun. WorkerLost if a process has died: the
+    report holds what was run until then.
     """
     report.wanted = len(seeds)
     began = time.perf_counter()
     pieces = [seeds[at : at + PIECES] for at in range(0, len(seeds), PIECES)]
     try:
-        for found in spread(partial(play_seeds, report.setup), pieces, jobs):
+        for _, found in spread(partial(play_seeds, report.setup), pieces, jobs, goes_on):
             for one in found:
                 report.add(one)
             report.seconds = time.perf_counter() - began

@@ -95,18 +95,20 @@ def table(report: Report) -> str:
         lines += [f"  {complaint}" for complaint in failure["complaints"][:10]]
         lines += ["  last:", *(f"    {line}" for line in failure["trace"])]
         lines.append(f"  again: {failure['command']}")
-    lines.append("" if found["failures"] else "no invariant was broken")
+    if not found["failures"]:
+        lines.append("no invariant was broken" if found["runs"] else "nothing was run")
     return "\n".join(lines)
 
 
 def _failure(report: Report, one: Summary) -> dict[str, Any]:
+    setup = report.setup
     return {
         "seed": one.seed,
         "complaints": one.complaints,
         "lives_ended_at": list(one.crash_at),
         "fingerprint": one.fingerprint,
         "trace": one.tail,
-        "command": f"algo-trader simulate --seed {one.seed} {report.setup.words} --trace",
+        "command": f"algo-trader {setup.before}simulate --seed {one.seed} {setup.words} --trace",
     }
 
 

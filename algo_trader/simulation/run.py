@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from algo_trader.config import Settings
@@ -59,12 +58,6 @@ class Outcome:
     tail: list[str] = field(repr=False)
     file: MemoryFile = field(repr=False)
     exchange: SimulatedExchange = field(repr=False)
-
-    def save(self, folder: Path) -> Path:
-        """Keep the ledger to look at."""
-        path = folder / f"seed-{self.plan.seed}.db"
-        self.file.save(path)
-        return path
 
 
 def run(plan: Plan, settings: Settings, trading: Trading) -> Outcome:

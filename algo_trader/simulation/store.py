@@ -7,12 +7,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from algo_trader.core import events as ev
 from algo_trader.ledger import shape
-from algo_trader.ledger.database import Database
+from algo_trader.ledger.database import Database, told
 from algo_trader.ledger.errors import StorageError
 from algo_trader.ledger.ledger import Ledger
 from algo_trader.ledger.writer import Writer
@@ -38,10 +39,14 @@ class MemoryFile:
         return Ledger(Database(Path("simulated"), self.driver))
 
     def save(self, path: Path) -> None:
-        """A copy on the disk, to look at."""
-        with sqlite3.connect(path) as target:
-            self.driver.backup(target)
-        target.close()
+        """A copy on the disk, to look at. StorageError, and none, if it cannot be written."""
+        try:
+            with told(path), closing(sqlite3.connect(path)) as target:
+                self.driver.backup(target)
+        except StorageError:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
 
 
 class DirectWriter(Writer):

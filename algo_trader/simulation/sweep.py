@@ -23,7 +23,7 @@ AGAIN = (3, 10, 25)
 """After so many boundaries of the next life it dies once more."""
 DOWNS_S = (0.3, 4.0)
 """How long nobody is there after a death, by turns: some seconds of the market, some minutes."""
-PIECE = 50
+PIECE = 20
 """Points that a process is handed at a time."""
 ROOM = (
     "watchlist=AA,BB",
@@ -109,15 +109,19 @@ class Sweep:
 
 
 def sweep(
-    found: Sweep, points: Sequence[Point], jobs: int, tell: Callable[[Sweep], None]
+    found: Sweep,
+    points: Sequence[Point],
+    jobs: int,
+    tell: Callable[[Sweep], None],
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> None:
     """Run the points on so many processes and add them to `found`; `tell` is called whenever some
-    have ended.
+    have ended. Once it does not go on, no more are begun. WorkerLost if a process has died.
     """
     found.wanted = len(points)
     began = time.perf_counter()
     pieces = [points[at : at + PIECE] for at in range(0, len(points), PIECE)]
-    for piece, summaries in zip(pieces, spread(_play_all, pieces, jobs), strict=True):
+    for piece, summaries in spread(_play_all, pieces, jobs, goes_on):
         for point, one in zip(piece, summaries, strict=True):
             found.add(point, one)
         found.seconds = time.perf_counter() - began

@@ -67,7 +67,8 @@ def table(sweep: Sweep) -> str:
         lines += ["", f"FAILED: {failure['scenario']}, died at {failure['crash_at']}"]
         lines += [f"  {complaint}" for complaint in failure["complaints"][:LINES_MOST]]
         lines.append(f"  again: {failure['command']}")
-    lines.append("" if found["failures"] else "no invariant was broken")
+    if not found["failures"]:
+        lines.append("no invariant was broken" if found["runs"] else "nothing was run")
     return "\n".join(lines)
 
 

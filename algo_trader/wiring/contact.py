@@ -33,7 +33,10 @@ async def first_word(broker: AlpacaBroker, url: str, log: Log) -> AccountState:
             raise ConfigError(str(error)) from None
         except BrokerError as error:
             if tries == TRIES:
-                raise Unreachable(f"Alpaca cannot be reached at {url}: {error}") from None
+                raise Unreachable(
+                    f"the broker cannot be reached at {url}: {error}: see whether the network, or "
+                    "the `exchange serve` at broker.trading_url, is there, and try again"
+                ) from None
             log("broker_unreachable", level="warning", error=error, again_in_s=pause_s)
         await asyncio.sleep(pause_s)
         pause_s *= 2

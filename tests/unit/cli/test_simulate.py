@@ -6,6 +6,7 @@ What a simulated run proves: tests/simulation/test_whole_system.py.
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from typing import Any
 
 import pytest
 
-from algo_trader.cli.main import Stopped, run
+from algo_trader.cli.main import run
 from algo_trader.simulation import campaign, sweep
 
 OWN = '''\
+import os
+import signal
 from decimal import Decimal
 
 from algo_trader.strategies import Strategy
@@ -50,6 +53,11 @@ class Float(Mine):
 class Idle(Mine):
     def should_long(self, bar, indicators):
         return False
+
+
+class Deadly(Mine):
+    def should_long(self, bar, indicators):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Half(Strategy):
@@ -302,7 +310,7 @@ def test_an_interrupted_campaign_tells_what_it_has_come_to(
     def interrupted(setup: campaign.Setup, plan: Any) -> Any:
         played.append(plan)
         if len(played) == 3:
-            raise Stopped(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
         return play(setup, plan)
 
     monkeypatch.setattr(campaign, "PIECES", 1)
@@ -311,8 +319,55 @@ def test_an_interrupted_campaign_tells_what_it_has_come_to(
     told = simulate(*words, "--jobs", "1", "--json")
     assert told.code == 128 + signal.SIGINT
     found = told.document
-    assert 1 <= found["runs"] == len(played) - (2 if "--scenario" in words else 1) < found["wanted"]
-    assert told.err.splitlines() == ["Error: stopped by SIGINT: no file was left half-written"]
+    assert found["runs"] == len(played) - ("--scenario" in words) < found["wanted"]
+    assert told.err.splitlines() == [
+        "stopping after the runs under way; once more ends it at once",
+        "Error: stopped by SIGINT: no file was left half-written",
+    ]
     played.clear()
     told = simulate(*words, "--jobs", "1")
     assert f"INTERRUPTED after {found['runs']} of {found['wanted']} runs" in told.out
+
+
+def test_a_single_run_is_brought_to_its_end(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: a signal is nothing that has happened to the daemon. Method: one in the middle."""
+    play = campaign.Setup.play_plan
+
+    def interrupted(setup: campaign.Setup, plan: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return play(setup, plan)
+
+    monkeypatch.setattr(campaign.Setup, "play_plan", interrupted)
+    told = simulate("--seed", "2", "--faults", "none", *SHORT)
+    assert told.code == 128 + signal.SIGTERM
+    assert "no invariant was broken" in told.out
+
+
+def test_a_process_that_dies_is_told_of(simulate: Simulate) -> None:
+    """Goal: one message, and what was run before. Method: a strategy that ends its process."""
+    words = ("--faults", "none", *SHORT, "--jobs", "2")
+    told = simulate("--strategy", "mine.py:Deadly", "--seeds", "9", *words)
+    assert told.code == 1
+    assert told.err.splitlines()[-1].startswith("Error: a process of the campaign was killed")
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize("words", [("--seed", "1"), ("--scenario", "entry fills at once")])
+def test_a_boundary_beyond_the_end_is_no_death(simulate: Simulate, words: tuple[str, ...]) -> None:
+    """Goal: a slip of the finger does not read as a crash survived."""
+    told = simulate(*words, "--crash-at", "1000000")
+    assert (told.code, told.out) == (2, "")
+    assert "--crash-at: life 1 was to die at boundary 1000000, and it has" in told.err
+
+
+@pytest.mark.parametrize("name", ["a file", "there already"])
+def test_a_place_that_nothing_can_be_kept_at(simulate: Simulate, name: str) -> None:
+    """Goal: told before anything is played, and nothing of somebody's is lost."""
+    Path("afile").write_text("dear")
+    Path("seed-1.db").write_text("dear")
+    told = simulate("--seed", "1", *SHORT, "--keep", "afile/x" if name == "a file" else ".")
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith("Error: --keep ")
+    assert Path("seed-1.db").read_text() == "dear"
