@@ -110,8 +110,11 @@ def remaining(book: Book, holding: Holding, now: Instant) -> list[Todo]:
             for order in (*holding.stops, *holding.targets, *holding.exits)
             if may_cancel(order, now)
         )
-    elif holding.exits or entry or holding.late or now < holding.retry_at:
-        pass  # The close is on its way, an entry must go first, or the broker has just refused.
+    elif holding.exits:
+        # The close is on its way. A stop that was given up and has come late would close twice.
+        todo.extend(_cancel((*holding.stops, *holding.targets), LATE, now))
+    elif entry or holding.late or now < holding.retry_at:
+        pass  # An entry must go first, or the broker has just refused.
     elif holding.exit_reason is not None:
         todo.extend(_close(holding, holding.exit_reason, now))
     elif holding.refusals >= STOP_TRIES and holding.strategy != EXTERNAL:

@@ -112,6 +112,11 @@ class Engine:
 
     def open_session(self, session: Session) -> Step:
         """A session begins: align candles, reset the daily figures."""
+        self.begin_session(session)
+        return self.hands.step()
+
+    def begin_session(self, session: Session) -> None:
+        """`open_session` for one of several: `hands.step` hands over what they led to."""
         self.session = session
         self._closes_at = session.closes_at
         if self.corrections is not None:
@@ -131,7 +136,6 @@ class Engine:
         # The book keeps a session's first equity, also when it is opened again after a restart.
         self._breakers.open_session(self.book.day.equity)
         self._end_what_stayed_overnight(session)
-        return self.hands.step()
 
     def warm_up(self, session: Session, minutes: Sequence[Sequence[Bar]]) -> None:
         """Feed a past session to the averages alone: no decisions, no facts."""

@@ -32,7 +32,7 @@ def rebuild(engine: Engine, days: Sequence[PastDay], now: Instant) -> None:
         session = day.session
         is_present = session.opens_at <= now < session.closes_at
         if is_present:
-            engine.open_session(session)
+            engine.begin_session(session)
         else:
             for lane in engine.lanes:
                 lane.open_session(session)

@@ -306,6 +306,18 @@ CASES: dict[str, tuple[Sequence[ev.Fact], int, list[Todo]]] = {
         NOW,
         [],
     ),
+    "a stop that was given up and comes late beside the close goes": (
+        [
+            *HELD,
+            *sent(STOP, Role.STOP),
+            ev.OrderAbandoned(at=5, order_id=STOP, reason="absent"),
+            leaving(),
+            *sent(EXIT, Role.EXIT, 10, None),
+            ev.OrderAccepted(at=5, order_id=STOP, broker_id=BrokerOrderId("b-stop")),
+        ],
+        NOW,
+        [CancelOrder(STOP, "LATE")],
+    ),
     "the close was refused just now": (
         [*HELD, leaving(), *sent(EXIT, Role.EXIT, 10, None), refused(EXIT)],
         5,

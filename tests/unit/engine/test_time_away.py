@@ -142,3 +142,13 @@ def test_a_candle_that_was_decided_before(end: str) -> None:
     assert len(desk.book.orders) == 1
     (_, later) = life.next_minute(1)
     assert len(later.commands) == (0 if end == "rests" else 1)
+
+
+def test_what_stayed_overnight_is_ended_and_handed_over(held: Desk) -> None:
+    """Goal: what the present session's opening leads to is recorded and sent, also when it is the
+    bars that open it. Method: shares of the session before.
+    """
+    held.book.holding("s", "X").opened_at = SESSION.opens_at - 60
+    step = Life(held.book).look(3)
+    assert kinds(step) == ["ExitDecided", "CancelRequested"]
+    assert list(step.commands) == [cmd.Cancel(STOP)]
