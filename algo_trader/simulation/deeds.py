@@ -111,7 +111,9 @@ class People:
             (
                 order
                 for order in self._exchange.desk.blotter.open_orders(symbol)
-                if order.stop_price is not None and self._exchange.held(symbol)
+                if order.stop_price is not None
+                and self._exchange.held(symbol)
+                and "-entry-" not in order.client_order_id
             ),
             None,
         )
