@@ -133,7 +133,9 @@ def test_pause_the_broker_asks_for(life: Life) -> None:
     assert after[0]["real"] - fired > 1.9
 
 
-@pytest.mark.parametrize("do", ["unauthorized", "forbidden"])
+@pytest.mark.parametrize(
+    "do", ["unauthorized", pytest.param("forbidden", marks=pytest.mark.slow)]
+)
 def test_keys_revoked_in_the_session(life: Life, do: str) -> None:
     """Goal: keys that are no longer accepted end entries at once, with an alert.
 

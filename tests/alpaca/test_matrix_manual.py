@@ -164,7 +164,7 @@ def kinds(document: dict[str, Any]) -> list[str]:
     return [record["kind"] for record in document["records"]]
 
 
-@pytest.mark.parametrize("how", ["restored", "deleted"])
+@pytest.mark.parametrize("how", ["restored", pytest.param("deleted", marks=pytest.mark.slow)])
 def test_ledger_that_has_forgotten_a_position(tmp_path: Path, how: str) -> None:
     """Goal: a ledger from an old backup, or none, doubles nothing: our own forgotten stop is found
     and left to protect, the daemon halts and says what to do, and when that is done the shares have

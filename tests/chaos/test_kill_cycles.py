@@ -63,6 +63,7 @@ def test_killed_at_points_of_the_protocol(series: Callable[[int], Series]) -> No
     assert lives.world.comparisons["executions"] > 10
 
 
+@pytest.mark.slow
 def test_stood_stormed_and_beside_a_second_one(series: Callable[[int], Series]) -> None:
     """Goal: SIGSTOP and SIGCONT, three starts killed one after the other, a second daemon (exit 4)
     and a clock that jumps are survived as any other death.

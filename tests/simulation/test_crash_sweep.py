@@ -116,6 +116,7 @@ def test_every_boundary_once(simulator: Simulator) -> None:
         check(simulator.run(SHORT, [number]), SHORT, number, boundary)
 
 
+@pytest.mark.slow
 def test_every_boundary_of_pairs(simulator: Simulator) -> None:
     """Goal: the same where the broker holds a stop and a target over the same shares."""
     boundaries = simulator.run(SHORT_PAIRS).lives[0]
