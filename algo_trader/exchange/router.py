@@ -174,6 +174,8 @@ class Router:
         reports = self._venue.cancel(ClientOrderId(order.id), int(now))
         if not isinstance(reports[0], CancelRefused):
             self._clerk.take(reports, now)
+        elif order.is_open:  # An execution was taken back: it is not filled, and nothing rests.
+            self._end_family(order, Status.CANCELED, now)
 
     # -- what was kept back --
 

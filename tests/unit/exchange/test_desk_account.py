@@ -249,6 +249,20 @@ def test_a_bust_and_a_correction() -> None:
         account.desk.bust(first, account.now)
 
 
+def test_an_order_with_a_bust_can_be_canceled() -> None:
+    """Goal: no order waits for its cancel for ever. Method: a part of it is filled and taken back,
+    the rest is filled, so that it is not whole and nothing of it rests.
+    """
+    account = told()
+    order = account.submit("buy", "limit", limit_price="9")
+    account.desk.fill(order["id"], "4", "9", account.now)
+    account.desk.bust(account.updates[-1]["execution_id"], account.now)
+    account.desk.fill(order["id"], "6", "9", account.now)
+    assert account.desk.order(order["id"])["filled_qty"] == "6"
+    account.desk.cancel(order["id"], account.now)
+    assert account.status(order) == "canceled"
+
+
 def test_a_blocked_account_takes_no_orders() -> None:
     """Goal: 403 with the reason, the account says so, and it ends. Method: block, then not."""
     account = told()
