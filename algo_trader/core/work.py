@@ -211,8 +211,8 @@ class Missing(Word):
 
 def unanswered(book: Book) -> list[Order]:
     """Orders whose request or cancel has no answer, those in flight at this moment included; those
-    of which a refused cancel or a working replacement says that they may have ended; and those,
-    ended or not, of which something was not told.
+    of which a refused cancel or a working replacement says that they may have ended; those given up
+    that took another's place all the same; and those of which something was not told.
     """
     live = [
         order
@@ -235,10 +235,12 @@ def unanswered(book: Book) -> list[Order]:
             or _has_gap(order)
         )
     ]
+    arrived = {order.replaced_by for order in book.orders.values()}
     ended = [
         order
         for order in book.orders.values()
-        if order.state in _ENDED_THERE and (order.broker_id is None or _has_gap(order))
+        if (order.state in _ENDED_THERE and (order.broker_id is None or _has_gap(order)))
+        or (not order.is_live and order.broker_id is None and order.order_id in arrived)
     ]
     return live + ended
 

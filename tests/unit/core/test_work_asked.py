@@ -97,6 +97,15 @@ TO_ASK: dict[str, tuple[Facts, list[ClientOrderId]]] = {
     "a move that works, its old stop untold of": ([*COVERED, *moving(), accepted(MOVED)], [STOP]),
     "a move that works": ([*COVERED, *moving(), replaced(), accepted(MOVED)], []),
     "a move that was refused": ([*COVERED, *moving(), refused(MOVED)], []),
+    "a move that was given up, and has taken the old stop's place all the same": (
+        [
+            *COVERED,
+            *moving(),
+            ev.OrderAbandoned(at=5, order_id=MOVED, reason="absent"),
+            replaced(),
+        ],
+        [MOVED],
+    ),
     "filled before its answer": ([*sent(ENTRY, Role.ENTRY), fill(ENTRY, 10)], [ENTRY]),
     "canceled before its answer": ([*sent(ENTRY, Role.ENTRY), canceled(ENTRY)], [ENTRY]),
     "filled, and answered of late": (
