@@ -176,6 +176,7 @@ def command(
     from algo_trader.cli.one_run import looked_at
     from algo_trader.simulation import campaign as runs
     from algo_trader.simulation import report as words
+    from algo_trader.simulation.workers import WorkerLost
 
     setup = _setup(options, reference, overrides, level, minutes, days, crash_at)
     report = runs.Report(setup=setup)
@@ -190,7 +191,6 @@ def command(
                 has_trace=trace,
             )
             report.add(one)
-            _print(report, as_document)
         else:
             wanted = range(first_seed, first_seed + (seeds or 20))
             cores = jobs or os.cpu_count() or 1
@@ -198,9 +198,10 @@ def command(
                 runs.campaign(
                     report, wanted, cores, _progress(options), lambda: not interruption.is_asked
                 )
-            finally:
-                if report.runs or interruption.is_asked:
-                    _print(report, as_document)
+            except WorkerLost:
+                _print(report, as_document)
+                raise
+        _print(report, as_document)
         interruption.heed()
     if report.failures or (seeds is not None and seed is None and words.never_met(report)):
         raise click.exceptions.Exit(FAILED)

@@ -15,6 +15,7 @@ from algo_trader.core.errors import ConfigError
 from algo_trader.simulation import sweep as points
 from algo_trader.simulation import sweep_report as words
 from algo_trader.simulation.scenarios import SCENARIOS
+from algo_trader.simulation.workers import WorkerLost
 
 ALL = "all"
 
@@ -62,8 +63,10 @@ def run_points(
 
             try:
                 points.sweep(found, _thinned(names, wanted.every, goes_on), jobs, tell, goes_on)
-            finally:
+            except WorkerLost:
                 _print(found, as_document)
+                raise
+            _print(found, as_document)
             interruption.heed()
         return not found.failures
     _print(found, as_document)

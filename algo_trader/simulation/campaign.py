@@ -127,28 +127,38 @@ def play_seeds(setup: Setup, seeds: Sequence[int]) -> list[Summary]:
 
 
 @dataclass(slots=True, kw_only=True)
-class Report:
-    """What a campaign has come to so far: `runs` of those `wanted`."""
+class Sum:
+    """What many runs have come to so far: `runs` of those `wanted`."""
 
-    setup: Setup
     wanted: int = 1
     runs: int = 0
     lives: int = 0
     boundaries: int = 0
     seconds: float = 0.0
     tally: Counter[str] = field(default_factory=Counter)
-    cells: Counter[str] = field(default_factory=Counter)
     bare_s: list[float] = field(default_factory=list)
-    failures: list[Summary] = field(default_factory=list)
 
-    def add(self, one: Summary) -> None:
+    def count(self, one: Summary) -> None:
         """Count a run."""
         self.runs += 1
         self.lives += one.lives
         self.boundaries += one.boundaries
         self.tally += one.tally
-        self.cells += one.cells
         self.bare_s += one.bare_s
+
+
+@dataclass(slots=True, kw_only=True)
+class Report(Sum):
+    """What a campaign has come to so far."""
+
+    setup: Setup
+    cells: Counter[str] = field(default_factory=Counter)
+    failures: list[Summary] = field(default_factory=list)
+
+    def add(self, one: Summary) -> None:
+        """Count a run."""
+        self.count(one)
+        self.cells += one.cells
         if one.complaints:
             self.failures.append(one)
 

@@ -14,7 +14,7 @@ from functools import cache
 from typing import NamedTuple
 
 from algo_trader.config import load_settings
-from algo_trader.simulation.campaign import SCRIPTED, Setup, Summary, summary
+from algo_trader.simulation.campaign import SCRIPTED, Setup, Sum, Summary, summary
 from algo_trader.simulation.run import Outcome
 from algo_trader.simulation.scenarios import SCENARIOS
 from algo_trader.simulation.workers import spread
@@ -70,23 +70,12 @@ def _setup() -> Setup:
 
 
 @dataclass(slots=True, kw_only=True)
-class Sweep:
-    """What a sweep has come to so far, of the runs `wanted`. `points` by scenario."""
+class Sweep(Sum):
+    """What a sweep has come to so far. `points` by scenario."""
 
-    wanted: int = 1
     points: Counter[str] = field(default_factory=Counter)
     crash_points: int = 0
-    seconds: float = 0.0
-    lives: int = 0
-    boundaries: int = 0
-    tally: Counter[str] = field(default_factory=Counter)
-    bare_s: list[float] = field(default_factory=list)
     failures: list[tuple[Point, Summary]] = field(default_factory=list)
-
-    @property
-    def runs(self) -> int:
-        """Runs so far."""
-        return self.points.total()
 
     @property
     def broken(self) -> list[tuple[str, str]]:
@@ -98,12 +87,9 @@ class Sweep:
 
     def add(self, point: Point, one: Summary) -> None:
         """Count a run."""
+        self.count(one)
         self.points[point.name] += 1
         self.crash_points += bool(point.crash_at)
-        self.lives += one.lives
-        self.boundaries += one.boundaries
-        self.tally += one.tally
-        self.bare_s += one.bare_s
         if one.complaints:
             self.failures.append((point, one))
 

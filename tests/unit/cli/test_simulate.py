@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from algo_trader.cli.main import run
+from algo_trader.core.errors import StrategyError
 from algo_trader.simulation import campaign, sweep
 
 OWN = '''\
@@ -327,6 +328,24 @@ def test_an_interrupted_campaign_tells_what_it_has_come_to(
     played.clear()
     told = simulate(*words, "--jobs", "1")
     assert f"INTERRUPTED after {found['runs']} of {found['wanted']} runs" in told.out
+
+
+def test_a_strategys_mistake_proves_nothing_of_the_runs_before(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: no verdict beside bad input. Method: the third run meets a mistake."""
+    play, played = campaign.Setup.play_plan, []
+
+    def mistaken(setup: campaign.Setup, plan: Any) -> Any:
+        played.append(plan)
+        if len(played) == 3:
+            raise StrategyError("seed 3: it divides by nothing")
+        return play(setup, plan)
+
+    monkeypatch.setattr(campaign, "PIECES", 1)
+    monkeypatch.setattr(campaign.Setup, "play_plan", mistaken)
+    told = simulate("--seeds", "9", "--faults", "none", *SHORT, "--jobs", "1")
+    assert (told.code, told.out) == (2, "")
 
 
 def test_a_single_run_is_brought_to_its_end(
