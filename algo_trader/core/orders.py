@@ -7,6 +7,8 @@ Positions are no business of this file: they are sums of fills (book.py), never 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from algo_trader.core.errors import IllegalTransition
@@ -36,7 +38,11 @@ from algo_trader.core.types import (
     Role,
     Side,
     Word,
+    text,
 )
+
+FINEST = Decimal("0.000001")
+"""To this a price that is worked out of an average is rounded."""
 
 
 class OrderState(Word):
@@ -275,6 +281,39 @@ def is_echo(order: Order, fact: OrderFact) -> bool:
     return False
 
 
+def uncounted(order: Order, fill: OrderFilled) -> Sequence[OrderFilled]:
+    """`fill`, or where some of its shares were counted the executions that are missing of it.
+
+    An adapter that has not heard of every execution tells of the missing ones as one, at their
+    average price; from before a restart the order may know of some of them. What those were worth
+    is taken out of it, where nothing else is known of the order.
+    """
+    first, last = fill.cum_qty - fill.qty, fill.cum_qty
+    counted = [span for span in sorted(order.fills) if first < span[1] and span[0] < last]
+    if not counted or is_echo(order, fill):
+        return (fill,)
+    gaps, at = [], first
+    for begin, end in (*counted, (last, last)):
+        if at < begin:
+            gaps.append((at, begin))
+        at = max(at, end)
+    missing = sum((end - begin for begin, end in gaps), start=ZERO)
+    price = fill.price
+    if order.qty_filled + missing == fill.qty:
+        value = fill.qty * fill.price - order.filled_value
+        price = max((value / missing).quantize(FINEST), FINEST)
+    return [
+        replace(
+            fill,
+            qty=end - begin,
+            price=price,
+            cum_qty=end,
+            execution_id=f"{fill.execution_id}:{text(end)}",
+        )
+        for begin, end in gaps
+    ]
+
+
 def advance(order: Order, fact: OrderFact) -> Order:
     """Move `order` as `fact` says. An echo changes nothing; an illegal fact raises and changes
     nothing.
@@ -346,7 +385,7 @@ def _is_counted(order: Order, fact: OrderFilled) -> bool:
 
 
 def _require_no_overlap(order: Order, fact: OrderFilled) -> None:
-    """A fill that was counted in part cannot be counted again."""
+    """A share that was counted cannot be counted again."""
     first, last = fact.cum_qty - fact.qty, fact.cum_qty
     if any(first < end and begin < last for begin, end in order.fills):
         raise IllegalTransition(

@@ -240,7 +240,7 @@ def unanswered(book: Book) -> list[Order]:
         order
         for order in book.orders.values()
         if (order.state in _ENDED_THERE and (order.broker_id is None or _has_gap(order)))
-        or (not order.is_live and order.broker_id is None and order.order_id in arrived)
+        or (order.state is OrderState.SUBMIT_FAILED and order.order_id in arrived)
     ]
     return live + ended
 
@@ -322,4 +322,15 @@ def _is_still_wanted(book: Book, order: Order, holding: Holding) -> bool:
         other = None if order.pair is None else book.orders.get(order.pair)
         is_stop_wanted = other is not None and _is_still_wanted(book, other, holding)
         return is_stop_wanted and order.request.limit_price == holding.target_price
-    return order.role is Role.STOP
+    return order.role is Role.STOP and not _has_lost_its_place(book, order)
+
+
+def _has_lost_its_place(book: Book, stop: Order) -> bool:
+    """Whether it was to take the place of the stop of a pair, which has ended, while as far as we
+    know the pair's target works on, with the shares: it has been filled, or must be canceled first.
+    """
+    before = None if stop.replaces is None else book.orders.get(stop.replaces)
+    target = None if stop.pair is None else book.orders.get(stop.pair)
+    if before is None or target is None:
+        return False
+    return target.is_live and not before.is_live

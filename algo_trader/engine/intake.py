@@ -6,7 +6,7 @@ their order. What an operator or a broker's own books say is handled here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from algo_trader.core import events as ev
@@ -79,6 +79,7 @@ class Intake:
                     known = engine.book.orders.get(order_id)
                     if known is not None:  # Orders of old sessions are forgotten meanwhile.
                         self._hear(known, truth)
+                self._end_spent(item.orders)
                 self._raise_mistake()
             case inputs.Strangers():
                 self._foreign.see_orders(item.orders)
@@ -163,6 +164,14 @@ class Intake:
         if asked is not None and is_open and order.order_id not in self._busy:
             # The cancel did not arrive: it leaves again, as often as the order is asked about.
             engine.hands.cancel(work.CancelOrder(order.order_id, asked), engine.now)
+
+    def _end_spent(self, truths: Mapping[ClientOrderId, BrokerOrder | None]) -> None:
+        """What the broker has no shares left for ends, once all that it told is heard."""
+        engine = self._engine
+        for order_id in truths:
+            order = engine.book.orders.get(order_id)
+            if order is not None and reconcile.is_spent(order, truths, engine.book):
+                self._hear_all((ev.OrderCanceled(at=engine.now, order_id=order_id),))
 
     def _miss(self, order: Order) -> None:
         """The broker proved that it has no such order."""

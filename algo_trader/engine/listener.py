@@ -12,7 +12,7 @@ from algo_trader.core import events as ev
 from algo_trader.core.book import EXTERNAL, Book, is_taken_away
 from algo_trader.core.errors import IllegalTransition
 from algo_trader.core.holding import Holding
-from algo_trader.core.orders import Order, is_echo
+from algo_trader.core.orders import Order, is_echo, uncounted
 from algo_trader.core.types import ExitReason, Instant, Role, Symbol, text
 from algo_trader.engine import figures
 from algo_trader.engine.breakers import Breakers
@@ -80,6 +80,13 @@ class Listener:
                 # Our positions are no longer what the broker holds.
                 self._hands.record(ev.Halted(at=report.at, reason=f"unknown order: {report}"))
             return
+        if isinstance(report, ev.OrderFilled):
+            for fill in uncounted(order, report):
+                self._hear(order, fill, now)
+        else:
+            self._hear(order, report, now)
+
+    def _hear(self, order: Order, report: ev.Report, now: Instant) -> None:
         if is_echo(order, report):
             return
         holding = self._book.holdings[(order.strategy, order.request.symbol)]

@@ -16,7 +16,7 @@ from algo_trader.core.book import Book
 from algo_trader.core.orders import ENDS, Order, OrderState
 from algo_trader.core.ports import BrokerOrder, BrokerPosition, BrokerStatus
 from algo_trader.core.truth import is_rejected, reports_of
-from algo_trader.core.types import ZERO, Instant, Role, Symbol, text
+from algo_trader.core.types import ZERO, ClientOrderId, Instant, Role, Symbol, text
 
 
 class Difference(NamedTuple):
@@ -41,6 +41,22 @@ def missing_reports(order: Order, truth: BrokerOrder, now: Instant) -> list[ev.R
         accepted = ev.OrderAccepted(at=now, order_id=order.order_id, broker_id=truth.broker_id)
         found.insert(0, accepted)
     return found
+
+
+def is_spent(order: Order, truths: Mapping[ClientOrderId, BrokerOrder | None], book: Book) -> bool:
+    """Whether an exit of a pair that is open on record has nothing left to fill at the broker.
+
+    It was made smaller there by what the other exit had filled. When that is taken back, the shares
+    are held again, and the order that was to cover them is not what it was on record.
+    """
+    truth = truths.get(order.order_id)
+    if not order.is_live or order.pair is None or truth is None:
+        return False
+    other, others = book.orders.get(order.pair), truths.get(order.pair)
+    if other is None or other.is_live or others is None or others.status is BrokerStatus.OPEN:
+        return False
+    is_filled = truth.status is BrokerStatus.FILLED and order.qty_filled >= truth.qty
+    return is_filled and truth.qty < order.request.qty
 
 
 def edit(order: Order, truth: BrokerOrder, now: Instant) -> ev.StopEdited | None:

@@ -36,6 +36,8 @@ class Lookups:
         self._settle_s = settle_s
         self._clock = clock
         self._open: dict[ClientOrderId, _Open] = {}
+        self._proven: set[ClientOrderId] = set()
+        self._refused: set[ClientOrderId] = set()
 
     def due(self, missing: Sequence[Order], busy: Collection[ClientOrderId]) -> list[Order]:
         """Those of the orders without an answer to ask about now; `busy` ones are in flight."""
@@ -56,7 +58,17 @@ class Lookups:
 
     def begin_anew(self, order_id: ClientOrderId) -> None:
         """The order's request leaves once more: it has a whole life before it."""
+        (self._proven.add if self.is_proof(order_id) else self._proven.discard)(order_id)
+        self._refused.discard(order_id)
         self._open.pop(order_id, None)
+
+    def was_proven(self, order_id: ClientOrderId) -> bool:
+        """Whether the order was proven absent when its request left last."""
+        return order_id in self._proven
+
+    def await_proof(self, order_id: ClientOrderId) -> None:
+        """Sent again, it was refused: nothing but proof that it is absent leads on."""
+        self._refused.add(order_id)
 
     def hurry(self, order_id: ClientOrderId) -> None:
         """Something new was heard of the order: ask at once, and often again for a while."""
@@ -67,7 +79,9 @@ class Lookups:
     def is_repeatable(self, order_id: ClientOrderId) -> bool:
         """Whether the broker has denied the order for long enough to send it once more."""
         entry = self._open.get(order_id)
-        return entry is not None and entry.asked_at - entry.since >= REPEAT_AFTER_S
+        if entry is None or order_id in self._refused:
+            return False
+        return entry.asked_at - entry.since >= REPEAT_AFTER_S
 
     def is_proof(self, order_id: ClientOrderId) -> bool:
         """Whether the broker's "no such order" can be believed, by when it was asked."""

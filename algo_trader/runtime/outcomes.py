@@ -15,11 +15,12 @@ from algo_trader.core.errors import AlgoTraderError, BrokerError, Unavailable
 from algo_trader.core.ports import Broker
 from algo_trader.core.types import Instant
 from algo_trader.engine.engine import Engine
+from algo_trader.runtime.lookups import Lookups
 from algo_trader.runtime.weighing import weighed
 
 
 async def carried_out(
-    engine: Engine, broker: Broker, command: cmd.Command, timeout_s: float
+    engine: Engine, broker: Broker, lookups: Lookups, command: cmd.Command, timeout_s: float
 ) -> Sequence[ev.Report]:
     """Send the command and report what came of it; no answer within `timeout_s` is none.
 
@@ -29,7 +30,7 @@ async def carried_out(
     try:
         async with asyncio.timeout(timeout_s):
             reports = await broker.execute(command)
-            return await weighed(broker, engine.book, reports, now)
+            return await weighed(broker, engine.book, lookups, reports, now)
     except Unavailable as error:
         return _not_sent(engine, command, str(error))
     except TimeoutError:

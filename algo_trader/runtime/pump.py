@@ -279,7 +279,9 @@ class Pump:
 
     async def _carry_out(self, command: cmd.Command) -> Input:
         timeout_s = self.terms.command_timeout_s
-        return Reports(await carried_out(self.engine, self._broker, command, timeout_s))
+        return Reports(
+            await carried_out(self.engine, self._broker, self._lookups, command, timeout_s)
+        )
 
     # -- what has no answer --
 

@@ -287,6 +287,9 @@ class _Run:
         ]
         if unknown:
             return f"what became of {unknown} is not known"
+        late = [order.order_id for each in daemon.engine.book.in_order() for order in each.late]
+        if late:
+            return f"{late} appeared late and work on"
         reasons = {
             name: why
             for name, why in daemon.parts.gate.reasons.items()

@@ -131,6 +131,9 @@ class AlpacaBroker:
         """
         wanted = frozenset(known)
         found = self._kept(await self._finder.listing.open_orders(wanted))
+        for order in list(found.values()):
+            if order.status is BrokerStatus.REPLACED:  # Listed for the sake of a leg.
+                found[order.broker_id] = await self._finder.current(order)
         missing = wanted - {order.order_id for order in found.values()}
         if len(missing) <= SINGLE_QUESTIONS:
             for order_id in sorted(missing):

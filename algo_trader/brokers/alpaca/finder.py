@@ -54,7 +54,8 @@ class Finder:
         self._in_pairs: set[BrokerOrderId] = set()
         self._lessened: dict[BrokerOrderId, float] = {}
         self._edited: set[BrokerOrderId] = set()
-        self._successors: set[BrokerOrderId] = set()
+        self._continued: dict[BrokerOrderId, RestOrder] = {}
+        self._successors: set[tuple[BrokerOrderId, BrokerOrderId]] = set()
 
     async def ask(
         self,
@@ -179,15 +180,16 @@ class Finder:
 
         An edit keeps the type. Another one is the other exit of a pair, which has ended this one.
 
-        One that had begun to fill is told of as replaced: its successor counts fills anew.
+        One that had begun to fill is told of as replaced, unless its successor counts its fills on.
         """
         name = order.order_id
         for _ in range(MOST_EDITS):
             after = order.replaced_by
             if order.status is not BrokerStatus.REPLACED or after is None:
                 break
-            if after in self._successors or _is_next(self._client_ids.get(after), name):
-                self._successors.add(after)
+            step = (order.broker_id, after)
+            if step in self._successors or _is_next(self._client_ids.get(after), name):
+                self._successors.add(step)
                 break
             try:
                 successor = await self._by_id(after, Urgency.LOOKUP, deadline)
@@ -195,8 +197,8 @@ class Finder:
                 break
             is_same_type = (successor.stop_price is None) == (order.stop_price is None)
             is_next = is_made_up(name) or _is_next(successor.order_id, name)
-            if order.filled_qty or is_next or not is_same_type:
-                self._successors.add(after)
+            if is_next or not is_same_type or not self._goes_on(order, successor):
+                self._successors.add(step)
                 break
             self._edited.add(after)
             self._broker_ids[name] = after
@@ -204,13 +206,29 @@ class Finder:
             order = successor._replace(order_id=name)
         return order
 
+    def _goes_on(self, order: RestOrder, successor: RestOrder) -> bool:
+        """Whether the successor's fills follow those of the order, which had some or none."""
+        if order.filled_qty:
+            if not self.fills.carry(successor, order.filled_qty):
+                return False
+            self._continued[successor.broker_id] = order
+        return True
+
+    def _line(self, order: RestOrder) -> list[RestOrder]:
+        """The order, and before it the partly filled ones whose fills it counts on."""
+        line = [order]
+        while line[0].broker_id in self._continued:
+            line.insert(0, self._continued[line[0].broker_id])
+        return line
+
     async def complete(
         self, orders: Sequence[RestOrder], deadline: Deadline | None = None
     ) -> None:
         """Know every execution of these orders, as far as anybody can tell them. That nobody can
         is no error: what is known of the orders is worth telling without.
         """
-        lacking = [order for order in orders if not self.fills.is_whole(order)]
+        every = [each for order in orders for each in self._line(order)]
+        lacking = [order for order in every if not self.fills.is_whole(order)]
         if not lacking:
             return
         patience_s = UNANSWERED_PATIENCE_S
@@ -236,7 +254,11 @@ class Finder:
 
     def told(self, order: RestOrder) -> tuple[Execution, ...] | None:
         """All executions of the order, or None while one is missing."""
-        return self.fills.told(order) if self.fills.is_whole(order) else None
+        is_whole = all(self.fills.is_whole(each) for each in self._line(order))
+        return self._executions(order) if is_whole else None
+
+    def _executions(self, order: RestOrder) -> tuple[Execution, ...]:
+        return tuple(done for each in self._line(order) for done in self.fills.told(each))
 
     def worded(self, order: RestOrder) -> BrokerOrder:
         """The order in core's words, with the executions that are known; one that has ended is told
@@ -254,7 +276,7 @@ class Finder:
             order.action,
             order.qty,
             status,
-            self.fills.told(order),
+            self._executions(order),
             self._successor(order),
             detail,
             order.stop_price,
@@ -273,10 +295,12 @@ class Finder:
         """The client's id of the order that took this one's place; None if there is none, or it is
         not known.
         """
-        is_replaced = order.status is BrokerStatus.REPLACED and order.replaced_by is not None
-        if not is_replaced or order.replaced_by not in self._successors:
+        after = order.replaced_by
+        if order.status is not BrokerStatus.REPLACED or after is None:
+            return None
+        if (order.broker_id, after) not in self._successors:
             return None  # What was edited goes on.
-        name = self._client_ids.get(order.replaced_by)
+        name = self._client_ids.get(after)
         is_leg = name is None or is_made_up(name)
         return stop_of(order.order_id) or name if is_leg else name  # Triggered, in its place.
 

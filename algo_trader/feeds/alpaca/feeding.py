@@ -52,12 +52,17 @@ class Feeder:
 
     # -- time --
 
-    def tick(self, now: Instant) -> None:
-        """Market time has come to now."""
+    def tick(self, now: Instant) -> Session | None:
+        """Market time has come to now. A session that begins by it after bars of it may have gone
+        by: the clock was behind, or the process stood still.
+        """
         session = self._sessions.at(now)
-        if session is not None and self._is_new(session):
-            self._open(session, now)
+        begins = session if session is not None and self._is_new(session) else None
+        if begins is not None:
+            self._open(begins, now)
         self._put_clock(now)
+        is_late = begins is not None and now - begins.opens_at > self._ahead_s + MINUTE
+        return begins if is_late else None
 
     def gap(self, now: float, symbols: Sequence[Symbol]) -> Gap | None:
         """What the 90-second rule asks for now."""

@@ -164,7 +164,10 @@ class LiveMarket:
 
     async def _tick_for_ever(self) -> None:
         while True:
-            self._feeder.tick(self.now)
+            late = self._feeder.tick(self.now)
+            if late is not None and self._line_state is LineState.CONNECTED:
+                self._hold_for_fill(late.opens_at)
+                self._judge()
             if self._held is not None and self._real() >= self._hold_until:
                 self._release()
             for ticked in self._ticked:
@@ -232,17 +235,21 @@ class LiveMarket:
         if state is LineState.CONNECTED:
             self._watch.connected(self._clock.precise(), self._real())
             self._connections += 1
-            begin = self._covered - OVERLAP_S
-            # What a lost connection has left unfilled is still to be filled.
-            self._fill_from = min(self._fill_from, begin) if self._needs_fill else begin
-            self._needs_fill = True
-            self._held = []
-            self._hold_until = self._real() + HOLD_S
-            self._ticked[0].set()
+            self._hold_for_fill(self._covered - OVERLAP_S)
         elif self._held is not None:
             self._release()
         self._tell(state, reason)
         self._judge()
+
+    def _hold_for_fill(self, begin: Instant) -> None:
+        """Bars from `begin` on may have gone by; what a lost connection has left unfilled is still
+        to be filled.
+        """
+        self._fill_from = min(self._fill_from, begin) if self._needs_fill else begin
+        self._needs_fill = True
+        self._held = self._held or []
+        self._hold_until = self._real() + HOLD_S
+        self._ticked[0].set()
 
     def _judge(self) -> None:
         """Find out whether the feed is fresh, and tell a change."""

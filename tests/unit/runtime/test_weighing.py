@@ -6,10 +6,11 @@ Method: as in test_pump; a stop that was not answered is sent again, and then re
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from pump_kit import SESSION, STOP, Bench, reach, running
+from pump_kit import PATIENT, SESSION, STOP, Bench, reach, running, turns
 
 from algo_trader.core import events as ev
 from algo_trader.core.broker import BrokerOrder, BrokerStatus
@@ -73,6 +74,43 @@ def test_it_is_denied_and_appears_late() -> None:
             assert bench.book.order(STOP).state is OrderState.SUBMIT_FAILED
             await bench.hear(Truths({STOP: THERE}))
             assert bench.book.order(STOP).is_live
+
+    asyncio.run(story())
+
+
+def test_before_proof_it_is_no_word_on_the_first() -> None:
+    """Goal: the first request may be on its way as long as a request can be: nothing takes its
+    place, and it is not sent a third time, before the proof that it is absent; then the next
+    refusal is the last word.
+    """
+
+    async def story() -> None:
+        bench = Bench(terms=replace(PATIENT, settle_s=30.0))
+
+        async def deny_at(now_s: float) -> None:
+            bench.now_s = now_s
+            bench.pump.look_up()
+            await turns()
+            await bench.answer("look up stop-1", None)
+
+        async with running(bench):
+            await reach(bench, "Submit stop-1")
+            await bench.answer("Submit stop-1", Unanswered("cut"))
+            await bench.answer("look up stop-1", None)
+            await deny_at(2.0)
+            assert bench.log[-2:] == ["record Submitting", "Submit stop-1"]
+            await bench.answer("Submit stop-1", REFUSED)
+            await bench.answer("look up stop-1", None)
+            bench.log.clear()
+            await bench.answer("look up stop-1", None)
+            for now_s in (5.0, 20.0):
+                await deny_at(now_s)
+            assert set(bench.log) == {"look up stop-1"}
+            await deny_at(60.0)
+            assert bench.log[-2:] == ["record Submitting", "Submit stop-1"]
+            await bench.answer("Submit stop-1", REFUSED)
+            await bench.answer("look up stop-1", None)
+            assert bench.log[-2:] == ["record Abandoned Intended Submitting", "Submit stop-2"]
 
     asyncio.run(story())
 
