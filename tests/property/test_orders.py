@@ -34,7 +34,15 @@ from algo_trader.core.events import (
     OrderSubmitting,
     OutcomeUnknown,
 )
-from algo_trader.core.orders import LIVE, TRANSITIONS, Order, OrderState, advance, is_echo
+from algo_trader.core.orders import (
+    LIVE,
+    TRANSITIONS,
+    Order,
+    OrderState,
+    advance,
+    is_echo,
+    uncounted,
+)
 from algo_trader.core.types import (
     Action,
     BrokerOrderId,
@@ -100,9 +108,9 @@ TABLE = read_table()
 KINDS = EXPECTED.split()[1:14]
 
 
-def filled(qty: int, cum: int) -> OrderFilled:
+def filled(qty: int, cum: int, price: str = "3.07") -> OrderFilled:
     return OrderFilled(
-        at=1, order_id=ID, qty=Decimal(qty), price=Decimal("3.07"), cum_qty=Decimal(cum)
+        at=1, order_id=ID, qty=Decimal(qty), price=Decimal(price), cum_qty=Decimal(cum)
     )
 
 
@@ -468,6 +476,54 @@ def test_fills_that_contradict_each_other_are_illegal(
     with pytest.raises(IllegalTransition, match="overlaps"):
         advance(order, filled(*other))
     assert picture(order) == before
+
+
+@given(
+    cuts=st.sets(st.integers(1, 9), max_size=4),
+    counted=st.sets(st.integers(0, 4)),
+    cents=st.lists(st.integers(900, 1100), min_size=5, max_size=5),
+    whole=st.booleans(),
+)
+def test_executions_told_as_one_are_what_is_missing_of_them(
+    cuts: set[int], counted: set[int], cents: list[int], *, whole: bool
+) -> None:
+    """Goal: what is told as one, at its average price, makes up what was not counted: the shares in
+    any case, the money where the average is of the whole order.
+
+    Method: an order filled in pieces, some of them counted; then all of it, or all but the first
+    piece, as one.
+    """
+    order = advance(new_order(), MAKE["submitting"]())
+    ends = [*sorted(cuts), 10]
+    pieces = [
+        filled(end - begin, end, str(Decimal(price) / 100))
+        for begin, end, price in zip([0, *ends], ends, cents, strict=False)
+    ]
+    for number, piece in enumerate(pieces):
+        if number in counted:
+            advance(order, piece)
+    told = pieces if whole or len(pieces) == 1 else pieces[1:]
+    qty = sum((piece.qty for piece in told), start=Decimal(0))
+    value = sum((piece.qty * piece.price for piece in told), start=Decimal(0))
+    missing = uncounted(order, filled(int(qty), 10, str(value / qty)))
+    for piece in missing:
+        advance(order, piece)
+    first = Decimal(0) if told == pieces or 0 in counted else pieces[0].qty
+    assert order.qty_filled == 10 - first
+    if told == pieces:
+        right = sum((piece.qty * piece.price for piece in pieces), start=Decimal(0))
+        assert abs(order.filled_value - right) < Decimal("0.0001")
+
+
+def test_a_price_worked_out_of_an_average_is_one() -> None:
+    """Goal: however wrong the average is, what is booked has a price. Method: nine of ten shares
+    counted at 10, and all ten told at 5.
+    """
+    order = advance(new_order(), MAKE["submitting"]())
+    advance(order, filled(9, 9, "10"))
+    (rest,) = uncounted(order, filled(10, 10, "5"))
+    assert (rest.qty, rest.cum_qty) == (Decimal(1), Decimal(10))
+    assert rest.price > 0
 
 
 @pytest.mark.parametrize("state", sorted(NINE - {"PENDING_SUBMIT", "SUBMITTED", "SUBMIT_FAILED"}))

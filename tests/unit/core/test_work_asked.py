@@ -106,6 +106,10 @@ TO_ASK: dict[str, tuple[Facts, list[ClientOrderId]]] = {
         ],
         [MOVED],
     ),
+    "a move that the broker rejected when it had taken the old stop's place": (
+        [*COVERED, *moving(), refused(MOVED), replaced()],
+        [],
+    ),
     "filled before its answer": ([*sent(ENTRY, Role.ENTRY), fill(ENTRY, 10)], [ENTRY]),
     "canceled before its answer": ([*sent(ENTRY, Role.ENTRY), canceled(ENTRY)], [ENTRY]),
     "filled, and answered of late": (
@@ -181,6 +185,16 @@ ABSENT: dict[str, tuple[Facts, ClientOrderId, Missing]] = {
         [*HELD, *in_pair(), *moved_in_pair(), fill(TARGET, 10)],
         MOVED,
         Missing.GIVE_UP,
+    ),
+    "a stop whose place in the pair has gone, with a target that may hold the shares": (
+        [*HELD, *in_pair(), *moved_in_pair(), canceled(STOP)],
+        MOVED,
+        Missing.GIVE_UP,
+    ),
+    "a stop that took its place in the pair": (
+        [*HELD, *in_pair(), *moved_in_pair()],
+        MOVED,
+        Missing.SEND_AGAIN,
     ),
     "a move": ([*COVERED, *moving()], MOVED, Missing.SEND_AGAIN),
     "an exit": (

@@ -28,6 +28,7 @@ from algo_trader.core.types import (
 from algo_trader.engine.reconcile import (
     Difference,
     contradiction,
+    is_spent,
     missing_reports,
     position_differences,
 )
@@ -224,3 +225,58 @@ def test_position_differences(
         symbol: BrokerPosition(symbol, Decimal(qty), Decimal(50)) for symbol, qty in theirs.items()
     }
     assert position_differences(book, positions) == wanted
+
+
+TARGET = ClientOrderId("a-s-X-1-target-1")
+
+
+def paired(*facts: ev.OrderFact) -> Book:
+    """A target and a stop over ten shares each, and these facts."""
+    book = Book()
+    book.apply(ev.AccountPinned(at=0, account="a", cash=Decimal(1_000)))
+    for key, role, other in ((TARGET, Role.TARGET, KEY), (KEY, Role.STOP, TARGET)):
+        book.apply(
+            ev.OrderIntended(
+                at=0,
+                decision=DecisionId("a-s-X-1"),
+                strategy="s",
+                side=Side.LONG,
+                role=role,
+                request=REQUEST._replace(order_id=key),
+                pair=other,
+            )
+        )
+        book.apply(ev.OrderSubmitting(at=0, order_id=key))
+    for fact in facts:
+        book.apply(fact)
+    return book
+
+
+GONE = ev.OrderCanceled(at=3, order_id=TARGET)
+
+
+@pytest.mark.parametrize(
+    ("facts", "stop", "target", "wanted"),
+    [
+        ([fill(4, 4), GONE], S.FILLED, S.CANCELED, True),
+        ([fill(4, 4), GONE], S.OPEN, S.CANCELED, False),
+        ([fill(4, 4), GONE], S.FILLED, S.OPEN, False),
+        ([fill(4, 4), GONE], S.FILLED, None, False),
+        ([fill(4, 4)], S.FILLED, S.CANCELED, False),
+        ([fill(3, 3), GONE], S.FILLED, S.CANCELED, False),
+    ],
+)
+def test_a_stop_that_has_no_shares_left_is_spent(
+    facts: Sequence[ev.OrderFact], stop: BrokerStatus, target: BrokerStatus | None, wanted: bool
+) -> None:
+    """Goal: an execution of the target that was taken back leaves the stop as small as it was made;
+    filled, it covers nothing. Only when all that either did is known.
+
+    Method: a stop over ten shares that has four at the broker, which are filled or not.
+    """
+    book = paired(*facts)
+    ours = truth(stop, done(4, 4))._replace(qty=Decimal(4))
+    truths = {KEY: ours}
+    if target is not None:
+        truths[TARGET] = truth(target)._replace(order_id=TARGET)
+    assert is_spent(book.order(KEY), truths, book) is wanted

@@ -419,10 +419,82 @@ def test_the_other_exit_of_a_pair_is_no_edit() -> None:
         assert one.replaced_by == "acct-velez-AA-1-stop-1"
 
 
+def test_the_stop_that_took_its_target_s_place_may_have_been_edited() -> None:
+    """Goal: what a target was replaced by, its triggered stop, is that stop, whatever somebody has
+    made of it before.
+
+    Method: target and stop name the same successor; the target is asked about first.
+    """
+    target = request("acct-velez-AA-1-target-1", type=OrderType.LIMIT, limit_price=Decimal(12))
+    target = target._replace(stop_price=None)
+    stop_id = ClientOrderId("acct-velez-AA-1-stop-1")
+    with rig() as at:
+        leg = order_json(request(EDITED[0]), "b-2", status="replaced", replaced_by="b-3")
+        leg["order_class"] = "oco"
+        edited = order_json(request(EDITED[1], stop_price=Decimal("8.25")), "b-3", replaces="b-2")
+        body = order_json(target, status="replaced", replaced_by="b-3")
+        body |= {"order_class": "oco", "legs": [leg]}
+        at.server.script("GET /v2/orders/b-1", Reply(200, body))
+        at.server.script("GET /v2/orders/b-2", Reply(200, leg))
+        at.server.script("GET /v2/orders/b-3", Reply(200, edited))
+
+        def named(asked: Asked) -> Reply:
+            is_target = asked.query["client_order_id"] == target.order_id
+            return Reply(200, body) if is_target else NO_ORDER
+
+        at.server.script(BY_CLIENT_ID, named)
+        assert found(at, target.order_id).status is BrokerStatus.REPLACED
+        one = found(at, stop_id)
+        assert (one.order_id, one.broker_id, one.is_edited) == (stop_id, "b-3", True)
+        assert found(at, target.order_id).replaced_by == stop_id
+
+
+def test_an_edit_of_what_had_begun_to_fill_goes_on_with_its_fills() -> None:
+    """Goal: where the successor counts on, it is one order under our name with the executions of
+    both; the first's are asked for as well.
+
+    Method: four of ten filled, edited, three more filled, by the activities of both.
+    """
+    with rig() as at:
+        first = order_json(
+            OF, status="replaced", replaced_by="b-2", filled_qty="4", filled_avg_price="9.5"
+        )
+        second = order_json(
+            request(EDITED[0]), "b-2", replaces="b-1", filled_qty="7", filled_avg_price="9.4"
+        )
+        at.server.script(BY_CLIENT_ID, Reply(200, first))
+        at.server.script("GET /v2/orders/b-1", Reply(200, first))
+        at.server.script("GET /v2/orders/b-2", Reply(200, second))
+        rows = [fill_json("4", "4", "9.5"), fill_json("7", "3", "9.3", broker_id="b-2")]
+        at.server.script(FILLS, Reply(200, rows))
+        one = found(at)
+        assert (one.order_id, one.broker_id, one.is_edited) == (OF.order_id, "b-2", True)
+        assert spans(one) == [("4", "9.5", "4"), ("3", "9.3", "7")]
+
+
+def test_a_pair_listed_for_its_leg_names_what_has_taken_the_target_s_place() -> None:
+    """Goal: a target that has ended is told of with its successor, also where the list of open
+    orders brings it, because its stop works on.
+    """
+    target = request("acct-velez-AA-1-target-1", type=OrderType.LIMIT, limit_price=Decimal(12))
+    target = target._replace(stop_price=None)
+    with rig() as at:
+        leg = order_json(request(EDITED[0]), "b-2")
+        body = order_json(target, status="replaced", replaced_by="b-2")
+        at.server.script(LIST, Reply(200, [body | {"order_class": "oco", "legs": [leg]}]))
+        at.server.script("GET /v2/orders/b-2", Reply(200, leg))
+        found_ones = at.do(at.broker.orders([target.order_id]))
+        told = {each.order_id: each for each in found_ones}[target.order_id]
+        assert (told.status, told.replaced_by) == (
+            BrokerStatus.REPLACED,
+            "acct-velez-AA-1-stop-1",
+        )
+
+
 @pytest.mark.parametrize(("name", "filled_qty"), [(NEXT, "0"), (EDITED[0], "4")])
 def test_what_is_no_edit_of_somebody_else(name: str, filled_qty: str) -> None:
-    """Goal: our own replacement is another order; so is one in the place of a partly filled order,
-    for it counts its fills from nought.
+    """Goal: our own replacement is another order; so is one in the place of a partly filled order
+    that counts its fills from nought.
     """
     with rig() as at:
         body = order_json(

@@ -126,6 +126,32 @@ def test_the_next_session_after_a_weekend() -> None:
     assert world.market.dropped == 1
 
 
+def test_a_session_that_is_met_late_is_filled_from_its_open() -> None:
+    """Goal: a clock that comes into the middle of a session, while the stream is connected, has
+    missed bars: they are asked for, and what the stream brings waits for them.
+
+    Method: from before the open to the sixteenth minute at once; REST is held up meanwhile.
+    """
+    world = started(OPENS[3] - 600)
+    world.rest.bars += [bar(minute, day=3) for minute in range(16)]
+
+    async def story(world: World) -> None:
+        await settle()
+        assert world.market.is_fresh
+        world.rest.gate = asyncio.Event()
+        await world.time.jump(OPENS[3] + 16 * 60 + 5)
+        assert not world.market.is_fresh
+        world.source.hear(batch(bar(16, day=3)))
+        await settle()
+        assert world.box.fed == []
+        world.rest.gate.set()
+        await settle()
+
+    play(world, story)
+    assert world.box.fed == [bar(minute, day=3) for minute in range(17)]
+    assert world.market.is_fresh
+
+
 def test_a_bar_of_the_next_session_opens_it_although_our_clock_is_behind() -> None:
     """Goal: no bar comes before its session. Method: the first bar ten seconds before the open."""
 
