@@ -12,6 +12,7 @@ import click
 from algo_trader.cli.client import ask
 from algo_trader.cli.main import Globals
 from algo_trader.cli.records import folder_in_force
+from algo_trader.core.errors import ConfigError
 from algo_trader.runtime.errors import NoDaemon
 
 BACKUP_TIMEOUT_S = 600.0
@@ -34,6 +35,8 @@ def command(options: Globals, file: Path | None) -> None:
 
     os.umask(0o077)  # As private as the ledger itself.
     if file is not None:
+        if not file.name:
+            raise ConfigError("FILE is empty: name a file, or leave it out")
         file = Path(os.path.abspath(file))  # The daemon stands elsewhere.
         require_replaceable(file)
     try:

@@ -30,8 +30,9 @@ def command(options: Globals, file: Path) -> None:
       algo-trader --data-dir data restore before-upgrade.db
     """
     os.umask(0o077)  # As private as the ledger that was there.
-    if not file.exists():
-        raise ConfigError(f"{file} does not exist: name a file that `algo-trader backup` wrote")
+    if not file.is_file():
+        what = "is no file" if file.exists() else "does not exist"
+        raise ConfigError(f"{file} {what}: name a file that `algo-trader backup` wrote")
     from algo_trader.ledger.backup import account_in, is_ledger, restore
 
     if not is_ledger(file):

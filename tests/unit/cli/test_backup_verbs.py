@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -189,13 +190,19 @@ def test_what_is_no_backup(
 
 
 def test_other_refusals(data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Goal: the ledger onto itself, an empty ledger, two folders of one account, no directory."""
+    """Goal: the ledger onto itself, an empty ledger, two folders of one account, no directory, a
+    pipe, no name.
+    """
     path, empty, copy = data / "embedded-ACCT" / "trading.db", tmp_path / "e.db", tmp_path / "c.db"
     Ledger.open(empty).close()
+    os.mkfifo(tmp_path / "pipe")
     assert told(capsys, data, "backup", copy)[0] == 0
     lines = {
         "is the ledger itself": told(capsys, data, "restore", path),
         "belongs to no account": told(capsys, data, "restore", empty),
+        "pipe is no file": told(capsys, data, "restore", tmp_path / "pipe"),
+        ". is no file": told(capsys, data, "restore", ""),
+        "FILE is empty": told(capsys, data, "backup", ""),
         "has no folder in": told(capsys, tmp_path / "none", "restore", copy),
     }
     (data / "alpaca-ACCT").mkdir()
