@@ -149,9 +149,10 @@ class Sum:
 
 @dataclass(slots=True, kw_only=True)
 class Report(Sum):
-    """What a campaign has come to so far."""
+    """What a campaign has come to so far, of seeds from `first_seed` on."""
 
     setup: Setup
+    first_seed: int = 1
     cells: Counter[str] = field(default_factory=Counter)
     failures: list[Summary] = field(default_factory=list)
 
@@ -188,7 +189,7 @@ def campaign(
     have ended. Once it does not go on, no more are begun. WorkerLost if a process has died: the
     report holds what was run until then.
     """
-    report.wanted = len(seeds)
+    report.first_seed, report.wanted = seeds[0], len(seeds)
     began = time.perf_counter()
     pieces = [seeds[at : at + PIECES] for at in range(0, len(seeds), PIECES)]
     try:

@@ -41,6 +41,7 @@ def document(report: Report) -> dict[str, Any]:
         "faults": str(setup.level),
         "minutes": setup.minutes,
         "days": setup.days,
+        "first_seed": report.first_seed,
         "wanted": report.wanted,
         "runs": report.runs,
         "trading_days": days,
