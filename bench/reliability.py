@@ -110,8 +110,9 @@ def _page(results: Mapping[str, Any]) -> Iterator[str]:
 
 def _simulate_row(found: Mapping[str, Any]) -> Row:
     amount = (
-        f"{found['runs']:,} seeds from {found['first_seed']:,} on, {found['trading_days']:,} trading days of {found['minutes']} "
-        f"minutes, {found['lives']:,} lives of which {found['deaths']:,} died; "
+        f"{found['runs']:,} seeds from {found['first_seed']:,} on, "
+        f"{found['trading_days']:,} trading days of {found['minutes']} minutes, "
+        f"{found['lives']:,} lives of which {found['deaths']:,} died; "
         f"{found['faults_injected']:,} faults, {found['boundaries']:,} boundaries, "
         f"{sum(found['checks'].values()):,} checks; "
         f"{found['trading_days_per_minute']} days a minute"
