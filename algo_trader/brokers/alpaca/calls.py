@@ -4,8 +4,8 @@ The table, by what went wrong:
 
 * nothing was sent (no connection): again after a second, twice; a cancel three times;
 * it was sent and there is no answer, or a 5xx: questions and cancels again, for asking twice does
-  no harm, a cancel before long: shares may have no stop meanwhile; an order never, its outcome is
-  looked up;
+  no harm; a cancel before long, and what is asked to know what has come of one: shares may have no
+  stop meanwhile; an order never, its outcome is looked up;
 * 429: nothing was taken; every call pauses as long as the broker says, and this one is sent once
   more if that is short. A cancel keeps trying;
 * keys not accepted: never again; until they are, one call of all leaves every few seconds.
@@ -53,6 +53,7 @@ class Retry(NamedTuple):
 ORDER = Retry(2, after_silence=False, after_429=1)
 CANCEL = Retry(3, after_silence=True, after_429=3, patience_s=2.5)
 QUESTION = Retry(2, after_silence=True, after_429=1)
+PROTECTIVE_QUESTION = QUESTION._replace(patience_s=CANCEL.patience_s)
 
 
 class Deadline:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from algo_trader.brokers.alpaca.answers import Refusal, not_found_in, order_in, value_in
 from algo_trader.brokers.alpaca.budget import Urgency
-from algo_trader.brokers.alpaca.calls import QUESTION, Calls, Deadline
+from algo_trader.brokers.alpaca.calls import PROTECTIVE_QUESTION, QUESTION, Calls, Deadline
 from algo_trader.brokers.alpaca.client import Answer
 from algo_trader.brokers.alpaca.clock import SteeredClock
 from algo_trader.brokers.alpaca.fills import PATIENCE_S, UNANSWERED_PATIENCE_S, Fills
@@ -65,12 +65,13 @@ class Finder:
         deadline: Deadline | None = None,
     ) -> Answer:
         """The answer to a GET."""
+        is_protective = urgency is Urgency.PROTECTIVE
         return await self._calls.call(
             "GET",
             path,
             terms,
             urgency=urgency,
-            retry=QUESTION,
+            retry=PROTECTIVE_QUESTION if is_protective else QUESTION,
             deadline=deadline or Deadline(QUESTION_S, self._monotonic),
         )
 
