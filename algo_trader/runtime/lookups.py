@@ -17,15 +17,18 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 REPEAT_AFTER_S = 1.5
 """A reducing order that the broker denies for so long is sent again, under its id."""
+REPEAT_REFUSED_AFTER_S = 3.0
+"""The same after a refusal: the market may have come back to the other side of a stop's price."""
 
 
 class _Open:
     """One order being asked about."""
 
-    __slots__ = ("asked_at", "next_at", "pause_s", "since")
+    __slots__ = ("asked_at", "next_at", "pause_s", "repeat_at", "since")
 
     def __init__(self, now: float) -> None:
         self.since = self.asked_at = self.next_at = now
+        self.repeat_at = now + REPEAT_AFTER_S
         self.pause_s = FIRST_PAUSE_S
 
 
@@ -37,13 +40,15 @@ class Lookups:
         self._clock = clock
         self._open: dict[ClientOrderId, _Open] = {}
         self._proven: set[ClientOrderId] = set()
-        self._refused: set[ClientOrderId] = set()
+        self._before: dict[ClientOrderId, _Open] = {}
 
     def due(self, missing: Sequence[Order], busy: Collection[ClientOrderId]) -> list[Order]:
         """Those of the orders without an answer to ask about now; `busy` ones are in flight."""
         now = self._clock()
         known = {order.order_id for order in missing}
         self._open = {key: value for key, value in self._open.items() if key in known}
+        self._before = {key: value for key, value in self._before.items() if key in known}
+        self._proven &= known
         found = []
         for order in missing:
             if order.order_id in busy:
@@ -59,16 +64,22 @@ class Lookups:
     def begin_anew(self, order_id: ClientOrderId) -> None:
         """The order's request leaves once more: it has a whole life before it."""
         (self._proven.add if self.is_proof(order_id) else self._proven.discard)(order_id)
-        self._refused.discard(order_id)
-        self._open.pop(order_id, None)
+        before = self._open.pop(order_id, None)
+        if before is not None:
+            self._before[order_id] = before
 
     def was_proven(self, order_id: ClientOrderId) -> bool:
         """Whether the order was proven absent when its request left last."""
         return order_id in self._proven
 
-    def await_proof(self, order_id: ClientOrderId) -> None:
-        """Sent again, it was refused: nothing but proof that it is absent leads on."""
-        self._refused.add(order_id)
+    def take_back(self, order_id: ClientOrderId) -> None:
+        """The request that left last was refused: what may be on its way is the one before it."""
+        entry = self._before.get(order_id)
+        if entry is not None:
+            now = self._clock()
+            entry.next_at, entry.pause_s = now, FIRST_PAUSE_S
+            entry.repeat_at = now + REPEAT_REFUSED_AFTER_S
+            self._open[order_id] = entry
 
     def hurry(self, order_id: ClientOrderId) -> None:
         """Something new was heard of the order: ask at once, and often again for a while."""
@@ -79,9 +90,7 @@ class Lookups:
     def is_repeatable(self, order_id: ClientOrderId) -> bool:
         """Whether the broker has denied the order for long enough to send it once more."""
         entry = self._open.get(order_id)
-        if entry is None or order_id in self._refused:
-            return False
-        return entry.asked_at - entry.since >= REPEAT_AFTER_S
+        return entry is not None and entry.asked_at >= entry.repeat_at
 
     def is_proof(self, order_id: ClientOrderId) -> bool:
         """Whether the broker's "no such order" can be believed, by when it was asked."""

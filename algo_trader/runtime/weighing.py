@@ -44,7 +44,7 @@ async def _weighed(
         other is not None and lookups.was_proven(other)
     )
     if not is_proven:
-        lookups.await_proof(report.order_id)
+        lookups.take_back(report.order_id)
         raise Unanswered(
             f"refused when it was sent again, and the first may be on its way: {report.message}"
         )

@@ -80,37 +80,43 @@ def test_it_is_denied_and_appears_late() -> None:
 
 def test_before_proof_it_is_no_word_on_the_first() -> None:
     """Goal: the first request may be on its way as long as a request can be: nothing takes its
-    place, and it is not sent a third time, before the proof that it is absent; then the next
-    refusal is the last word.
+    place meanwhile, though it leaves again every few seconds, in case the market has come back;
+    once the first cannot arrive any more, the next refusal is the last word.
     """
 
     async def story() -> None:
         bench = Bench(terms=replace(PATIENT, settle_s=30.0))
 
-        async def deny_at(now_s: float) -> None:
+        async def deny_at(now_s: float) -> list[str]:
+            """What follows when the broker denies the order at that time."""
             bench.now_s = now_s
             bench.pump.look_up()
             await turns()
+            bench.log.clear()
             await bench.answer("look up stop-1", None)
+            return bench.log
 
+        async def refuse() -> list[str]:
+            """What follows when it is refused, and denied."""
+            await bench.answer("Submit stop-1", REFUSED)
+            bench.log.clear()
+            await bench.answer("look up stop-1", None)
+            return bench.log
+
+        again = ["record Submitting", "Submit stop-1"]
         async with running(bench):
             await reach(bench, "Submit stop-1")
             await bench.answer("Submit stop-1", Unanswered("cut"))
             await bench.answer("look up stop-1", None)
-            await deny_at(2.0)
-            assert bench.log[-2:] == ["record Submitting", "Submit stop-1"]
-            await bench.answer("Submit stop-1", REFUSED)
-            await bench.answer("look up stop-1", None)
-            bench.log.clear()
-            await bench.answer("look up stop-1", None)
-            for now_s in (5.0, 20.0):
-                await deny_at(now_s)
-            assert set(bench.log) == {"look up stop-1"}
-            await deny_at(60.0)
-            assert bench.log[-2:] == ["record Submitting", "Submit stop-1"]
-            await bench.answer("Submit stop-1", REFUSED)
-            await bench.answer("look up stop-1", None)
-            assert bench.log[-2:] == ["record Abandoned Intended Submitting", "Submit stop-2"]
+            assert await deny_at(2.0) == again
+            for now_s in (2.0, 6.0, 12.0, 25.0):
+                assert await refuse() == ["record OutcomeUnknown", "look up stop-1"]
+                assert await deny_at(now_s + 0.1) == []
+                assert await deny_at(now_s + 4.0) == again
+            assert await refuse() == ["record OutcomeUnknown", "look up stop-1"]
+            assert await deny_at(29.1) == []
+            assert await deny_at(31.0) == again
+            assert await refuse() == ["record Abandoned Intended Submitting", "Submit stop-2"]
 
     asyncio.run(story())
 
