@@ -26,6 +26,8 @@ from algo_trader.engine.reconcile import position_differences
 from algo_trader.runtime.pump import Pump
 
 ROUNDS = 10
+SOUGHT_AGAIN_S = 1.0
+"""An order that has gone is asked about after so long, and then after pauses that double."""
 
 
 class Unsettled(AlgoTraderError):
@@ -93,10 +95,13 @@ async def _compare_orders(pump: Pump, broker: Broker) -> None:
 
 
 async def _sought(broker: Broker, order_id: ClientOrderId, settle_s: float) -> BrokerOrder | None:
-    """The order; None when the broker has denied it twice: its answers may lag behind."""
+    """The order; None when the broker denies it for so long: its answers may lag behind."""
     truth = await broker.order(order_id)
-    if truth is None and settle_s:
-        await asyncio.sleep(settle_s)
+    left_s, pause_s = settle_s, SOUGHT_AGAIN_S
+    while truth is None and left_s > 0:
+        pause_s = min(pause_s, left_s)
+        await asyncio.sleep(pause_s)
+        left_s, pause_s = left_s - pause_s, pause_s * 2
         truth = await broker.order(order_id)
     return truth
 

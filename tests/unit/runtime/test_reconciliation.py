@@ -36,9 +36,10 @@ from algo_trader.core.errors import SafetyRefusal, Unavailable
 from algo_trader.core.types import Action, BrokerOrderId, ClientOrderId, Symbol
 from algo_trader.runtime.pump import PumpTerms
 from algo_trader.runtime.reconcile import ROUNDS, Unsettled, reconcile
+from algo_trader.simulation.loop import now, run_virtually
 
-SLOW = replace(PATIENT, settle_s=1e-9)
-"""A broker whose answers may lag behind, though not for long."""
+SLOW = replace(PATIENT, settle_s=30.0)
+"""A broker whose answers may lag behind."""
 
 Story = Callable[["Office"], Awaitable[None]]
 
@@ -132,7 +133,7 @@ def play(
         async with running(office):
             await story(office)
 
-    asyncio.run(run())
+    run_virtually(run())
 
 
 def test_what_agrees_is_left_alone() -> None:
@@ -236,17 +237,36 @@ def test_an_order_that_is_not_listed_is_asked_for_by_name() -> None:
     play(story, terms=SLOW)
 
 
+def test_a_start_waits_no_longer_than_an_answer_lags_behind() -> None:
+    """Goal: whatever is to be done at a start waits for an order that is not to be found: it is
+    asked for again and again. Method: an order that shows at the third question after the list's.
+    """
+
+    async def story(office: Office) -> None:
+        await office.own(filled=0)
+        office.branch.hidden[ENTRY] = 4
+        began = now()
+        assert await office.reconcile() == []
+        assert now() - began == 3.0
+
+    play(story, terms=SLOW)
+
+
 def test_an_order_that_is_gone_halts() -> None:
-    """Goal: an accepted order that the broker denies is an operator's matter; said once."""
+    """Goal: an accepted order that the broker denies for as long as its answers may lag behind is
+    an operator's matter; said once.
+    """
 
     async def story(office: Office) -> None:
         await office.own(filled=0)
         office.branch.known.clear()
         halted = "record Discrepancy Halted CancelRequested"
+        began = now()
         assert await office.reconcile() == [halted, "Cancel entry-1", "record Canceled"]
+        assert now() - began == 30.0
         assert await office.reconcile() == []
 
-    play(story)
+    play(story, terms=SLOW)
 
 
 def test_another_account_is_refused() -> None:
