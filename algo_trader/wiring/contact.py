@@ -9,9 +9,11 @@ from algo_trader.core.broker import AccountState
 from algo_trader.core.errors import AlgoTraderError, BrokerError, ConfigError, KeysRefused
 from algo_trader.runtime import Log
 
-TRIES = 6
-PAUSE_S = 2.0
-"""Before the second try; each further one waits twice as long."""
+TRIES = 10
+PAUSE_S, LONGEST_PAUSE_S = 2.0, 8.0
+"""Before the second try; each further one waits twice as long, up to the longest. Positions may be
+without a stop: a broker that is back is not to be missed for long.
+"""
 
 
 class Unreachable(AlgoTraderError):
@@ -39,5 +41,5 @@ async def first_word(broker: AlpacaBroker, url: str, log: Log) -> AccountState:
                 ) from None
             log("broker_unreachable", level="warning", error=error, again_in_s=pause_s)
         await asyncio.sleep(pause_s)
-        pause_s *= 2
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         tries += 1
