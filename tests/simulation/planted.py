@@ -30,7 +30,7 @@ KILLS: dict[str, Case] = {
     "takes a lost cancel for canceled": heavy(1),
     "believes in the moved stop": alone("command refused", 2),
     "believes the stop gone with its move": alone("command refused", 2),
-    "sells beside its stop": heavy(27),
+    "sells beside its stop": alone("command twice", 37),
     "exits again": heavy(13),
     "covers what was ordered": quiet(3),
     "covers the first fill": alone("slow lines and part fills", 2),
