@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TypeAlias
 
-from algo_trader.core.book import Book
+from algo_trader.core.book import EXTERNAL, Book
 from algo_trader.core.orders import Order
 from algo_trader.core.types import ZERO, Side, Symbol
 from algo_trader.risk.rules import RiskView
@@ -45,7 +45,7 @@ def risk_view(book: Book, marks: Marks, symbol: Symbol, *, is_ready: bool) -> Ri
     """The account at the moment of a signal on `symbol`, every resting entry counted as filled."""
     value = buying_power = book.cash
     positions = resting = 0
-    is_unknown = False
+    is_unknown = is_foreign = False
     for holding in book.active.values():
         entry = holding.entry
         if holding.qty:
@@ -65,6 +65,7 @@ def risk_view(book: Book, marks: Marks, symbol: Symbol, *, is_ready: bool) -> Ri
                 entry, *holding.late, *holding.stops, *holding.targets, *holding.exits
             )  # fmt: skip
             is_unknown = is_unknown or any(order.is_unknown for order in orders if order)
+            is_foreign = is_foreign or (holding.strategy == EXTERNAL and bool(holding.qty))
     return RiskView(
         halted=book.halted is not None,
         ready=is_ready,
@@ -75,6 +76,7 @@ def risk_view(book: Book, marks: Marks, symbol: Symbol, *, is_ready: bool) -> Ri
         session_equity=book.day.equity,
         equity=value,
         buying_power=buying_power,
+        has_foreign_shares=is_foreign,
     )
 
 

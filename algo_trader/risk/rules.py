@@ -31,6 +31,7 @@ class RiskView(NamedTuple):
     equity: Decimal
     buying_power: Decimal
     is_symbol_halted: bool = False
+    has_foreign_shares: bool = False
 
 
 class Rule(Protocol):
@@ -89,6 +90,20 @@ class UnknownOrderRule:
         return view.has_unknown_order
 
 
+class ForeignSharesRule:
+    """Shares of the symbol are held that no strategy of ours has bought.
+
+    A broker keeps one position a symbol: ours would be netted against them, and neither could be
+    closed by its own size, nor keep a stop that the other's orders do not forbid.
+    """
+
+    name: ClassVar[str] = "FOREIGN_SHARES"
+
+    def refuses(self, view: RiskView, limits: RiskLimits) -> bool:
+        """Until they are gone."""
+        return view.has_foreign_shares
+
+
 class BreakerRule:
     """A circuit breaker of that name is open for the rest of the session."""
 
@@ -126,6 +141,7 @@ RULES: Sequence[Rule] = (
     ReadinessRule(),
     TradingHaltRule(),
     UnknownOrderRule(),
+    ForeignSharesRule(),
     DailyLossRule(),
     ConsecutiveLossesRule(),
     MaxPositionsRule(),

@@ -15,6 +15,7 @@ from test_inputs import pending as pending
 from algo_trader.core import commands as cmd
 from algo_trader.core import events as ev
 from algo_trader.core import inputs
+from algo_trader.core.broker import BrokerPosition
 from algo_trader.core.errors import CoreError
 from algo_trader.core.types import ClientOrderId, ExitReason
 from algo_trader.engine.hands import Step
@@ -67,6 +68,30 @@ def test_a_halt_leaves_positions_alone(held: Desk) -> None:
     take(held, inputs.TradingHalt("X", True))
     step = take(held, inputs.CloseAll(ExitReason.OPERATOR))
     assert step.commands == [cmd.Cancel(STOP)]
+
+
+# -- shares of somebody else --
+
+
+def test_a_symbol_with_foreign_shares_takes_no_entry_until_they_are_gone() -> None:
+    """Goal: the broker nets them with ours, and neither could be closed; other symbols go on.
+
+    Method: shares that nobody here has bought, a signal, the shares gone, a signal.
+    """
+    desk = Desk()
+    desk.strategy.to_signal = lambda: BUY_AT_11
+    desk.pass_minute()
+    desk.hear(ev.OrderCanceled(at=desk.now, order_id=ENTRY))
+    take(desk, inputs.Positions({"X": BrokerPosition("X", Decimal(-7), Decimal(10))}))
+    assert desk.engine.risk_view("X").has_foreign_shares
+    assert not desk.engine.risk_view("Y").has_foreign_shares
+    take(desk, inputs.Resume())
+    (_, step) = desk.pass_minute()
+    assert (rule(step), step.commands) == ("FOREIGN_SHARES", [])
+    take(desk, inputs.Positions({}))
+    take(desk, inputs.Resume())
+    (_, step) = desk.pass_minute()
+    assert rule(step) is None
 
 
 # -- buying power --

@@ -34,6 +34,7 @@ BREAKS: Mapping[str, Mapping[str, object]] = {
     "NOT_READY": {"ready": False},
     "TRADING_HALT": {"is_symbol_halted": True},
     "UNKNOWN_ORDER": {"has_unknown_order": True},
+    "FOREIGN_SHARES": {"has_foreign_shares": True},
     "DAILY_LOSS": {"tripped": {"DAILY_LOSS"}},
     "CONSECUTIVE_LOSSES": {"tripped": {"CONSECUTIVE_LOSSES"}},
     "MAX_POSITIONS": {"open_positions": 3, "resting_entries": 2},
